@@ -1,0 +1,113 @@
+/* The border between a handler host and a plugin, in plain C: compilers and standard libraries on both sides may differ.
+ *
+ * A plugin is one shared library that exports one symbol, `rc_plugin_get`. C++ authors use <retire_cluster/plugin.hpp>,
+ * which wraps all of this.
+ *
+ * Rules
+ *  - Memory is freed by the side that allocated it. What a call is given is valid only until that call returns.
+ *  - No exception may cross. A handler that lets one out ends its host process; only that attempt is lost.
+ *  - Structures only ever grow at the end; `size_bytes` says which fields the other side knows.
+ *  - Payloads, results, device and settings are msgpack.
+ *  - Threads: a host runs one attempt at a time and calls create, run and destroy from one thread. The functions of
+ *    rc_context may be called from any thread of the handler while its run() has not returned.
+ */
+#ifndef RETIRE_CLUSTER_PLUGIN_ABI_H
+#define RETIRE_CLUSTER_PLUGIN_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RC_PLUGIN_ABI 1u
+
+#if defined(_WIN32)
+#define RC_PLUGIN_EXPORT __declspec(dllexport)
+#else
+#define RC_PLUGIN_EXPORT __attribute__((visibility("default")))
+#endif
+
+typedef struct rc_bytes {
+  const uint8_t* data; /* NULL only when size is 0 */
+  size_t size;
+} rc_bytes;
+
+/* What run() returns. */
+enum {
+  RC_OK = 0,                 /* the result was given with rc_context.result */
+  RC_FAILED = 1,             /* another attempt may do better */
+  RC_FAILED_PERMANENTLY = 2, /* no attempt can do better: a payload that makes no sense, a refused address */
+  RC_CANCELLED = 3           /* gave up because cancelled() was true */
+};
+
+enum { RC_LOG_DEBUG = 1, RC_LOG_INFO = 2, RC_LOG_WARNING = 3, RC_LOG_ERROR = 4 };
+
+/* One attempt, as its handler sees it. */
+typedef struct rc_context {
+  uint32_t size_bytes;
+  uint32_t attempt;      /* 1 for the first */
+  const char* task_id;   /* text UUID; the same in every attempt, so it is the idempotency key */
+  const char* task_type;
+  void* host;            /* the host's own */
+
+  /* True once the task was cancelled or ran out of time. Cheap: a handler may ask in an inner loop. */
+  int (*cancelled)(const struct rc_context* context);
+  /* Sleeps for `seconds`, or until cancelled; true if cancelled. */
+  int (*wait)(const struct rc_context* context, double seconds);
+  /* Seconds until the attempt's timeout; never negative. */
+  double (*seconds_left)(const struct rc_context* context);
+  /* One line for the task's log (RC_LOG_…, UTF-8, no newline needed); dropped and counted beyond the log limit. */
+  void (*log)(const struct rc_context* context, int level, const char* text, size_t size);
+  /* How far the attempt is: fraction 0..1, and a short text. */
+  void (*progress)(const struct rc_context* context, double fraction, const char* text, size_t size);
+  /* Gives the result, one msgpack value; the last call before RC_OK counts. */
+  void (*result)(const struct rc_context* context, const uint8_t* data, size_t size);
+  /* Says what went wrong, one line naming the field or value, before RC_FAILED or RC_FAILED_PERMANENTLY;
+     `traceback` may be empty. */
+  void (*error)(const struct rc_context* context, const char* message, size_t message_size, const char* traceback,
+                size_t traceback_size);
+} rc_context;
+
+/* What a handler gets once, when its host starts. */
+typedef struct rc_setup {
+  uint32_t size_bytes;
+  rc_bytes device;   /* the device's capability record, a msgpack map with the keys of the contract */
+  rc_bytes settings; /* a msgpack map of the worker's settings that concern handlers: {"http_allow": [cidr text…]} */
+} rc_setup;
+
+/* Flags of a handler. */
+enum {
+  RC_OFF_BY_DEFAULT = 1u /* offered only when the worker was started with --allow NAME */
+};
+
+typedef struct rc_handler {
+  const char* name;           /* the task type, [a-z0-9_.-]{1,64}; NULL ends the array */
+  const char* description;    /* one line for people */
+  uint32_t flags;             /* RC_OFF_BY_DEFAULT, or 0 */
+  const char* payload_schema; /* JSON Schema of the payload as text, or NULL */
+  /* Makes the handler's instance; NULL says that it cannot work here, with the reason by `refuse`. */
+  void* (*create)(const rc_setup* setup, void (*refuse)(void* to, const char* reason, size_t size), void* to);
+  /* Runs one attempt; returns RC_OK, RC_FAILED, RC_FAILED_PERMANENTLY or RC_CANCELLED. */
+  int (*run)(void* self, rc_bytes payload, const rc_context* context);
+  void (*destroy)(void* self);
+} rc_handler;
+
+typedef struct rc_plugin {
+  uint32_t abi;               /* RC_PLUGIN_ABI of the header compiled against */
+  uint32_t size_bytes;        /* sizeof(rc_plugin) */
+  uint32_t handler_bytes;     /* sizeof(rc_handler): the stride of `handlers` */
+  const char* name;           /* of the plugin */
+  const char* version;
+  const rc_handler* handlers; /* ends with a handler whose name is NULL */
+} rc_plugin;
+
+/* The one exported symbol. The answer is owned by the plugin and lives as long as the library is loaded. */
+RC_PLUGIN_EXPORT const rc_plugin* rc_plugin_get(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
