@@ -27,7 +27,7 @@ set(RC_LIBEXEC_INSTALL_DIR "libexec/retire-cluster")
 
 add_library(rc_options INTERFACE)
 target_include_directories(rc_options INTERFACE "${PROJECT_SOURCE_DIR}")
-target_compile_options(rc_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion
+target_compile_options(rc_options INTERFACE -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion
   -Wnon-virtual-dtor -Woverloaded-virtual $<$<BOOL:${RC_WERROR}>:-Werror>)
 target_compile_definitions(rc_options INTERFACE RC_VERSION="${PROJECT_VERSION}")
 if(RC_SANITIZE)

@@ -1,0 +1,206 @@
+// The messages of docs/protocol.md as plain values. Views (ByteView, string_view) point into the frame that was decoded
+// and live as long as it does. Messages of the hot path are decoded into objects that keep their capacity.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "common/model/capabilities.hpp"
+#include "common/model/task.hpp"
+
+namespace retire {
+
+// RC_MESSAGE(enumerator, wire name)
+#define RC_MESSAGES(RC_MESSAGE)                                                                                       \
+  RC_MESSAGE(Hello, "hello") RC_MESSAGE(Welcome, "welcome") RC_MESSAGE(Heartbeat, "heartbeat")                        \
+  RC_MESSAGE(Error, "error") RC_MESSAGE(Goodbye, "goodbye") RC_MESSAGE(Submit, "submit")                              \
+  RC_MESSAGE(Submitted, "submitted") RC_MESSAGE(Wait, "wait") RC_MESSAGE(Waiting, "waiting")                          \
+  RC_MESSAGE(Forget, "forget") RC_MESSAGE(Get, "get") RC_MESSAGE(List, "list") RC_MESSAGE(Tasks, "tasks")             \
+  RC_MESSAGE(Cancel, "cancel") RC_MESSAGE(Cancelled, "cancelled") RC_MESSAGE(Why, "why")                              \
+  RC_MESSAGE(Explained, "explained") RC_MESSAGE(Stats, "stats") RC_MESSAGE(Statistics, "statistics")                  \
+  RC_MESSAGE(Devices, "devices") RC_MESSAGE(DeviceList, "device_list") RC_MESSAGE(Results, "results")                 \
+  RC_MESSAGE(Assign, "assign") RC_MESSAGE(Started, "started") RC_MESSAGE(Finished, "finished")                        \
+  RC_MESSAGE(Ack, "ack") RC_MESSAGE(Recall, "recall") RC_MESSAGE(Returned, "returned") RC_MESSAGE(Stop, "stop")       \
+  RC_MESSAGE(DeviceUpdate, "device_update") RC_MESSAGE(Drain, "drain")
+
+enum class MessageType : std::uint8_t {
+#define RC_MESSAGE(name, wire) name,
+  RC_MESSAGES(RC_MESSAGE)
+#undef RC_MESSAGE
+};
+
+std::string_view to_string(MessageType type);
+std::optional<MessageType> parse_message_type(std::string_view wire_name);
+
+enum class PeerKind : std::uint8_t { Client, Worker };
+
+struct Hello {
+  PeerKind peer = PeerKind::Client;
+  std::uint32_t version_min = 1;
+  std::uint32_t version_max = 1;
+  std::string program;
+  InstanceId instance;
+  std::optional<Capabilities> device;  // of a worker
+  std::vector<AttemptId> held;
+  bool draining = false;
+};
+
+struct Welcome {
+  std::uint32_t version = 1;
+  std::string program;
+  InstanceId instance;
+  std::uint64_t epoch = 0;
+  bool durable = false;
+  Duration heartbeat{};
+  Duration offline_after{};
+  Duration lease{};
+  std::uint64_t message_bytes_max = 0;
+  std::uint64_t payload_bytes_max = 0;
+  std::uint64_t result_bytes_max = 0;
+  std::vector<AttemptId> abandon;
+};
+
+struct Heartbeat {  // from a worker; empty the other way
+  std::uint64_t seen = 0;
+  std::vector<AttemptId> held;
+  double load = 0;
+  std::uint32_t running = 0;
+  bool from_worker = false;  // whether the fields above were there
+};
+
+struct ErrorReply {
+  ErrorCode code = ErrorCode::Internal;
+  std::string message;
+  std::optional<std::uint64_t> index;
+  std::string field;
+  std::optional<Duration> retry_after;
+};
+
+struct SubmitItem {
+  std::optional<TaskId> id;
+  std::uint32_t spec = 0;
+  ByteView payload;
+  ByteView metadata;  // empty: none
+};
+
+struct Submit {
+  std::vector<TaskSpec> specs;
+  std::vector<SubmitItem> tasks;
+  bool notify = false;
+};
+
+struct Submitted {
+  std::uint64_t count = 0;
+  std::vector<TaskId> ids;  // empty unless main chose any
+  std::vector<std::uint64_t> known;
+};
+
+// wait, waiting (unknown), forget, cancel: a list of task IDs
+struct TaskIds {
+  std::vector<TaskId> ids;
+};
+
+struct Get {
+  std::vector<TaskId> ids;
+  bool payload = true;
+  bool result = true;
+};
+
+struct List {
+  std::optional<TaskStatus> status;
+  std::string type;
+  std::uint32_t limit = 100;
+  std::optional<std::uint64_t> cursor;
+};
+
+// Task maps as they came, each one msgpack value (nil: unknown task).
+struct Tasks {
+  std::vector<ByteView> tasks;
+  std::optional<std::uint64_t> next_cursor;
+};
+
+struct Cancelled {
+  std::vector<std::optional<bool>> cancelled;
+};
+
+struct Why {
+  std::optional<TaskId> id;
+  std::optional<TaskSpec> spec;  // a dry run
+};
+
+// explained, statistics, device_list: one msgpack value for people's programs, not looked into here.
+struct Report {
+  ByteView value;
+};
+
+struct Devices {
+  std::string device_id;  // empty: all
+};
+
+struct ResultItem {
+  TaskId id;
+  TaskStatus status = TaskStatus::Success;
+  std::optional<ByteView> data;
+  std::optional<std::uint32_t> device;  // index into Results::devices
+  WallTime started_at{};                // zero: never started
+  WallTime completed_at{};
+  Duration run{};
+  std::string_view error_message;
+  std::string_view traceback;
+  ByteView logs;  // msgpack array of log lines; empty: none
+};
+
+struct Results {
+  std::vector<std::string_view> devices;
+  std::vector<ResultItem> results;
+};
+
+struct AssignSpec {
+  std::string_view type;
+  Duration timeout{};
+  Priority priority = Priority::Normal;
+  bool at_most_once = false;
+};
+
+struct AssignItem {
+  TaskId task;
+  AttemptId attempt;
+  std::uint32_t spec = 0;
+  ByteView payload;
+  std::uint32_t number = 1;
+};
+
+struct Assign {
+  std::vector<AssignSpec> specs;
+  std::vector<AssignItem> tasks;
+};
+
+// started, recall, returned, stop: a list of attempts
+struct AttemptIds {
+  std::vector<AttemptId> attempts;
+};
+
+struct FinishedItem {
+  TaskId task;
+  AttemptId attempt;
+  Outcome outcome = Outcome::Success;
+  std::optional<ByteView> data;
+  Duration run{};
+  std::string_view error_message;
+  std::string_view traceback;
+  ByteView logs;  // msgpack array of log lines; empty: none
+};
+
+struct Finished {
+  std::vector<FinishedItem> results;
+};
+
+struct DeviceUpdate {
+  Capabilities device;
+};
+
+}  // namespace retire

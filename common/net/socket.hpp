@@ -1,0 +1,129 @@
+// ROUTER and DEALER sockets of one-frame messages. The only folder that includes zmq.
+//
+// Threads: a socket belongs to the thread that uses it. Ownership: every socket must be gone before its Context is.
+// Nothing here blocks but Poller::wait().
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "common/base/time.hpp"
+#include "common/net/address.hpp"
+
+namespace retire::net {
+
+// libzmq's I/O thread and what it holds.
+class Context {
+ public:
+  Context();
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  void* handle() const { return handle_; }
+
+ private:
+  void* handle_;
+};
+
+// A received frame; its bytes live as long as it does.
+class Frame {
+ public:
+  Frame();
+  ~Frame();
+  Frame(Frame&& other) noexcept;
+  Frame& operator=(Frame&& other) noexcept;
+  std::string_view bytes() const;
+
+ private:
+  friend class Socket;
+  struct Message;
+  std::unique_ptr<Message> message_;
+};
+
+enum class Sent {
+  Yes,
+  WouldBlock,  // the peer's queue is full: nothing was sent
+  NoPeer       // the connection is gone (ROUTER only): nothing was sent
+};
+
+enum class Received {
+  Message,
+  Nothing,
+  Malformed  // a message of several frames, or over the size limit; it was read over and is gone
+};
+
+struct SocketOptions {
+  int queue_messages_max = 1000;            // high-water mark, each way and each peer
+  Duration linger = std::chrono::seconds(1);  // how long closing may wait for what is still to be sent
+};
+
+class Socket {
+ public:
+  Socket(Socket&& other) noexcept;
+  Socket& operator=(Socket&& other) noexcept;
+  ~Socket();
+  void* handle() const { return handle_; }
+
+ protected:
+  explicit Socket(void* handle) : handle_(handle) {}
+  Received receive_part(Frame& frame, bool& more);
+  Sent send_owned(std::string&& frame);
+  void discard_rest(Frame& frame);
+  void* handle_;
+};
+
+// Main's end. `Peer` is the connection's routing ID, which is random and means nothing.
+class Router : public Socket {
+ public:
+  // Port 0 takes a free one; address() says which. Errors: Io (in use, no such host), naming the address and what to do.
+  static Result<Router> bind(Context& context, const Address& address, const SocketOptions& options);
+  const Address& address() const { return address_; }
+
+  Received receive(std::string& peer, Frame& frame);
+  Sent send(std::string_view peer, std::string&& frame);
+
+ private:
+  Router(void* handle, Address address) : Socket(handle), address_(std::move(address)) {}
+  Address address_;
+};
+
+// A peer's end. Connects in the background, and again when the connection breaks.
+class Dealer : public Socket {
+ public:
+  // Errors: Invalid for an address that cannot be one.
+  static Result<Dealer> connect(Context& context, const Address& address, const SocketOptions& options);
+
+  Received receive(Frame& frame);
+  Sent send(std::string&& frame);  // WouldBlock also while there is no connection
+
+ private:
+  explicit Dealer(void* handle) : Socket(handle) {}
+};
+
+// Waits for sockets and file descriptors.
+class Poller {
+ public:
+  Poller();
+  ~Poller();
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  void clear();
+  void add(const Socket& socket);               // readable
+  void add(int file_descriptor, bool writable = false);  // readable, or else writable
+  // Until something is ready or `timeout` is over (negative: no end). False if interrupted by a signal.
+  bool wait(Duration timeout);
+  // Of the i-th that was added, counted from 0.
+  bool ready(std::size_t index) const;
+
+ private:
+  struct Items;
+  std::unique_ptr<Items> items_;
+};
+
+}  // namespace retire::net

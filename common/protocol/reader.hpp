@@ -1,0 +1,107 @@
+// A cursor over msgpack bytes. Private to common/protocol.
+//
+// It remembers its first failure and then gives defaults, so a message is read straight down and checked once. It
+// allocates nothing of its own but the text of that failure.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/ids.hpp"
+#include "common/base/result.hpp"
+#include "common/model/limits.hpp"
+#include "common/model/task.hpp"
+
+namespace retire::protocol {
+
+enum class Kind : std::uint8_t { Nil, Bool, Unsigned, Negative, Float, String, Binary, Array, Map };
+std::string_view to_string(Kind kind);
+
+class Reader {
+ public:
+  explicit Reader(ByteView bytes, int nesting_max = kNestingMax)
+      : at_(bytes.data()), end_(bytes.data() + bytes.size()), nesting_max_(nesting_max) {}
+
+  bool failed() const { return failed_; }
+  Status status() const { return failed_ ? Status(error_) : ok_status(); }
+  bool at_end() const { return at_ == end_; }
+  std::size_t left() const { return static_cast<std::size_t>(end_ - at_); }
+
+  // Keeps the first failure. `what` names the field being read.
+  void fail(ErrorCode code, std::string_view what);
+
+  // What the field being read is called, for failures; `name` must outlive the reading of it.
+  void name_field(std::string_view name) { field_ = name; }
+  std::string_view field() const { return field_; }
+
+  // Each reads one value of its kind, or fails with Malformed (another kind, cut short) or TooLarge (over size_max).
+  void nil();
+  bool boolean();
+  std::uint64_t integer(std::uint64_t max = UINT64_MAX);  // beyond max or negative: Invalid
+  std::int64_t signed_integer();
+  double number();  // an integer or a finite float
+  std::string_view text(std::size_t size_max);  // UTF-8
+  ByteView binary(std::size_t size_max);
+  std::uint32_t array(std::size_t count_max);  // opens it; close with leave()
+  std::uint32_t map(std::size_t count_max);    // opens it; close with leave()
+  void leave() { --nesting_; }
+  bool is_nil() const { return at_ != end_ && static_cast<unsigned char>(*at_) == 0xc0; }
+
+  // Reads over one value of any kind and returns its bytes.
+  ByteView skip();
+
+  Uuid uuid();
+  AttemptId attempt() { return AttemptId(integer()); }
+
+ private:
+  struct Head {
+    Kind kind = Kind::Nil;
+    std::uint64_t value = 0;  // the integer's bits, a bool, or the size or count
+    double number = 0;
+  };
+  Head head();
+  Head expect(Kind kind);
+  void fail_kind(std::string_view wanted, Kind got);
+  bool take(std::size_t size, const char*& from);
+  std::uint64_t big_endian(std::size_t size);
+  void enter(std::uint64_t count, std::size_t count_max, std::size_t bytes_each);
+
+  const char* at_;
+  const char* end_;
+  int nesting_max_;
+  int nesting_ = 0;
+  bool failed_ = false;
+  std::string_view field_;
+  Error error_;
+};
+
+// The fields of a body: a map with text keys, in any order, each at most once.
+//   for (Fields in(reader, "cancel"); in.next();) { if (in.is("ids")) …; else in.skip(); }
+class Fields {
+ public:
+  explicit Fields(Reader& reader) : reader_(reader), left_(reader.map(kFieldsMax)) {}
+
+  bool next();
+  bool is(std::string_view key) const { return key_ == key; }
+  std::string_view key() const { return key_; }
+  void skip() { reader_.skip(); }
+  // After the last next(): fails with Malformed for each of `keys` that was not there.
+  void require(std::initializer_list<std::string_view> keys);
+
+ private:
+  static constexpr std::size_t kFieldsMax = 256;
+  bool seen(std::string_view key) const;
+
+  Reader& reader_;
+  std::uint32_t left_;
+  std::string_view key_;
+  std::array<std::string_view, kFieldsMax> keys_;
+  std::size_t key_count_ = 0;
+};
+
+}  // namespace retire::protocol
