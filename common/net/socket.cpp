@@ -6,8 +6,6 @@
 #include <cerrno>
 #include <utility>
 
-#include "common/model/limits.hpp"
-
 namespace retire::net {
 namespace {
 
@@ -35,8 +33,8 @@ void* open(Context& context, int type, const SocketOptions& options) {
   set(socket, ZMQ_HEARTBEAT_TTL, kPingTimeoutMs);
   set(socket, ZMQ_HANDSHAKE_IVL, kHandshakeMs);
   set(socket, ZMQ_IPV6, 1);
-  const std::int64_t message_bytes_max = static_cast<std::int64_t>(kMessageBytesMax);
-  const int failed = zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_bytes_max, sizeof message_bytes_max);
+  const int failed =
+      zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &options.message_bytes_max, sizeof options.message_bytes_max);
   RC_ASSERT(failed == 0);
   return socket;
 }

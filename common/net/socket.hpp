@@ -60,6 +60,7 @@ enum class Received {
 struct SocketOptions {
   int queue_messages_max = 1000;            // high-water mark, each way and each peer
   Duration linger = std::chrono::seconds(1);  // how long closing may wait for what is still to be sent
+  std::int64_t message_bytes_max = std::int64_t{32} << 20;  // a peer that sends more is disconnected
 };
 
 class Socket {
