@@ -1,9 +1,11 @@
 #include "plugins/loader/loaded_plugin.hpp"
 
+#include <dlfcn.h>
+
 #define BOOST_DLL_USE_STD_FS
+#include <algorithm>
 #include <boost/dll/shared_library.hpp>
 #include <cstring>
-#include <optional>
 #include <system_error>
 
 namespace retire {
@@ -52,7 +54,11 @@ Result<LoadedPlugin> LoadedPlugin::open(const std::filesystem::path& file) {
   std::error_code failed;
   auto library = std::make_shared<boost::dll::shared_library>();
   library->load(absolute, failed, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
-  if (failed) return refused(file, "not a shared library that loads here: " + failed.message());
+  if (failed) {
+    const char* why = dlerror();  // says more than the error code, and names the file itself
+    return refused(file, std::string("not a shared library that loads here: ") +
+                             (why != nullptr ? std::string(why) : failed.message()));
+  }
   if (!library->has(kEntrySymbol)) return refused(file, "not a plugin: it does not export rc_plugin_get");
 
   const rc_plugin* plugin = library->get<const rc_plugin*()>(kEntrySymbol)();
