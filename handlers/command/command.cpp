@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "handlers/command/environment.hpp"
+#include "handlers/support/find_program.hpp"
 #include "handlers/support/utf8.hpp"
 
 namespace retire::handlers {

@@ -1,10 +1,9 @@
 #include "handlers/command/environment.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
+
+#include "handlers/support/find_program.hpp"
 
 namespace retire::handlers {
 namespace {
@@ -21,9 +20,7 @@ std::string inherited(const char* name, const char* usual) {
 }  // namespace
 
 std::vector<std::string> make_environment(const rc::Fields* wanted) {
-  std::vector<std::string> environment = {
-      inherited("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), inherited("HOME", "/"),
-      inherited("LANG", "C.UTF-8")};
+  std::vector<std::string> environment = {"PATH=" + own_path(), inherited("HOME", "/"), inherited("LANG", "C.UTF-8")};
   if (wanted == nullptr) return environment;
   if (wanted->size() > kVariablesMax) wanted->refuse("", "must have at most 1024 variables");
   for (std::uint32_t i = 0; i < wanted->size(); ++i) {
@@ -55,20 +52,6 @@ std::string_view lookup(const std::vector<std::string>& environment, std::string
     if (entry.size() > name.size() && entry[name.size()] == '=' && entry.starts_with(name)) {
       return std::string_view(entry).substr(name.size() + 1);
     }
-  }
-  return {};
-}
-
-std::string find_program(std::string_view name, std::string_view path) {
-  while (!path.empty()) {
-    const std::size_t end = std::min(path.find(':'), path.size());
-    const std::string_view directory = path.substr(0, end);
-    path.remove_prefix(std::min(end + 1, path.size()));
-    if (!directory.starts_with('/')) continue;  // never from wherever we happen to stand
-    std::string file(directory);
-    file.append("/").append(name);
-    struct stat info {};
-    if (stat(file.c_str(), &info) == 0 && S_ISREG(info.st_mode) && access(file.c_str(), X_OK) == 0) return file;
   }
   return {};
 }

@@ -1,4 +1,4 @@
-// The environment of a program, and the look-up of its name.
+// The environment of a program.
 #pragma once
 
 #include <retire_cluster/payload.hpp>
@@ -14,8 +14,5 @@ std::vector<std::string> make_environment(const retire_cluster::Fields* wanted);
 
 // The value in such an environment; empty when it is not there.
 std::string_view lookup(const std::vector<std::string>& environment, std::string_view name);
-
-// The file of a program without a slash in its name, from the absolute directories of `path`; empty when there is none.
-std::string find_program(std::string_view name, std::string_view path);
 
 }  // namespace retire::handlers

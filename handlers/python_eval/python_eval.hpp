@@ -1,0 +1,36 @@
+// python_eval: the value of one Python expression, found by the system's Python in a process of its own.
+//
+// Two fences, neither of which is trusted alone: evaluator.py refuses all but an allow-list of the parsed expression,
+// and the process that runs it has an empty environment, no descriptors but its own three, and limits of memory, time,
+// files and processes.
+#pragma once
+
+#include <msgpack.hpp>
+#include <retire_cluster/context.hpp>
+#include <string>
+
+#include "handlers/support/child_process.hpp"
+
+namespace retire::handlers {
+
+inline constexpr std::size_t kExpressionBytesMax = 64 * 1024;
+inline constexpr rlim_t kPythonMemoryMax = 256 * 1024 * 1024;
+inline constexpr rlim_t kPythonCpuSecondsMax = 10;
+inline constexpr double kPythonSecondsMax = 30;
+
+class PythonEval {
+ public:
+  PythonEval();  // throws when there is no python3 here
+
+  // {"result": value, "expression": str}. A refusal's message begins "refused: ".
+  void run(const msgpack::object& payload, retire_cluster::Context& context);
+
+ private:
+  std::string python_;
+  ChildRunner runner_;
+  BoundedOutput out_;
+  BoundedOutput err_;
+  msgpack::sbuffer result_;
+};
+
+}  // namespace retire::handlers
