@@ -1,0 +1,8 @@
+#include <retire_cluster/plugin.hpp>
+
+#include "handlers/system_info/system_info.hpp"
+
+RC_PLUGIN("system_info", RC_VERSION,
+          retire_cluster::handler<retire::handlers::SystemInfo>(
+              "system_info", "Tells the device's capabilities, load, free memory and storage, uptime and system", 0,
+              R"({"type":["object","null"],"maxProperties":0})"));

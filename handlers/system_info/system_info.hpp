@@ -1,0 +1,28 @@
+// system_info: the device's capability record, and what it measures now.
+#pragma once
+
+#include <msgpack.hpp>
+#include <retire_cluster/context.hpp>
+#include <vector>
+
+#include "handlers/system_info/measure.hpp"
+
+namespace retire::handlers {
+
+class SystemInfo {
+ public:
+  // Keeps a copy of the device's record.
+  explicit SystemInfo(const retire_cluster::Setup& setup);
+  SystemInfo(retire_cluster::Bytes device, SystemPaths paths);
+
+  void run(const msgpack::object& payload, retire_cluster::Context& context);
+
+ private:
+  std::vector<std::uint8_t> device_bytes_;  // device_ points into it
+  msgpack::zone zone_;
+  msgpack::object device_;
+  SystemPaths paths_;
+  msgpack::sbuffer result_;
+};
+
+}  // namespace retire::handlers
