@@ -1,0 +1,132 @@
+// The devices main knows, connected or not, and which of them have room.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/core/attempts.hpp"
+#include "broker/core/catalog.hpp"
+#include "broker/core/index.hpp"
+#include "common/base/rng.hpp"
+#include "common/base/time.hpp"
+#include "common/model/capabilities.hpp"
+
+namespace retire::core {
+
+// How long attempts of one type take on one device: a moving average.
+struct RunEstimate {
+  std::uint64_t type = 0;  // Type::serial
+  std::uint32_t count = 0;
+  double mean_us = 0;
+  TimePoint last_used{};
+};
+
+// What a device can take now.
+enum class Room : std::uint8_t {
+  None,
+  Ahead,  // every slot is busy with short work: more may be sent ahead
+  Free    // a slot is free
+};
+
+struct Device {
+  Capabilities capabilities;
+  ProfileIndex profile;
+  InstanceId instance;
+  bool known = false;      // whether this place is in use
+  bool connected = false;  // has a session, and was heard within offline_after
+  bool draining = false;   // by its own wish
+  bool timed = false;      // whether a timer for its silence is running
+  TimePoint heard_at{};
+  WallTime heard_wall{};
+  double system_load = 0;
+
+  std::uint32_t held = 0;  // attempts sent and not finished
+  std::array<std::uint32_t, kPriorityCount + 1> held_by_priority{};
+  std::uint64_t expected_us = 0;  // the sum of theirs
+  AttemptIndex first;             // in the order of assignment
+  AttemptIndex last;
+  std::uint64_t assigns = 0;     // assign messages of this session that were closed
+  std::uint64_t heartbeats = 0;  // of this session
+  std::vector<double> free_resources;  // in the order of the profile's resources
+
+  std::vector<RunEstimate> estimates;
+  std::uint64_t tasks = 0;  // kept tasks that were assigned to it last
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;
+  std::uint64_t lost = 0;
+
+  Room room = Room::None;
+  std::uint32_t room_place = 0;     // in its profile's list for that room
+  std::uint32_t surplus_place = 0;  // in the list of devices that hold more than they run, plus one
+
+  std::uint32_t slots() const { return capabilities.slots; }
+  bool available() const { return connected && !draining; }
+  std::uint32_t held_at_least(Priority priority) const;
+  const RunEstimate* estimate(std::uint64_t type) const;
+  void learn(std::uint64_t type, Duration run, TimePoint now);
+};
+
+// Counts of a profile's devices, for the reason why a task waits.
+struct ProfileLoad {
+  std::uint32_t connected = 0;
+  std::uint32_t available = 0;
+  std::vector<DeviceIndex> free;   // with Room::Free
+  std::vector<DeviceIndex> ahead;  // with Room::Ahead
+};
+
+class DeviceTable {
+ public:
+  explicit DeviceTable(Catalog& catalog) : catalog_(catalog) {}
+
+  DeviceIndex find(std::string_view device_id) const;
+  DeviceIndex add(const std::string& device_id);
+  // Precondition: holds no attempts.
+  void remove(DeviceIndex device);
+  Device& operator[](DeviceIndex device) { return devices_[device]; }
+  const Device& operator[](DeviceIndex device) const { return devices_[device]; }
+  std::size_t size() const { return devices_.size(); }
+  std::size_t online() const { return online_; }
+  std::uint32_t last() const { return devices_.last(); }
+  template <class Visit>
+  void for_each(Visit visit) const {  // by name
+    for (const auto& [name, place] : by_name_) visit(place, devices_[place]);
+  }
+
+  // Changes what it offers; resources that running attempts hold stay taken.
+  void set_capabilities(DeviceIndex device, const Capabilities& capabilities);
+  void set_connected(DeviceIndex device, bool connected);
+  void set_draining(DeviceIndex device, bool draining);
+
+  // After any change of what it holds: puts it into the list that its room says.
+  void update_room(DeviceIndex device, Duration ahead_work, std::uint32_t held_max);
+  const Bits& profiles_with(Room room) const { return room == Room::Free ? with_free_ : with_ahead_; }
+  const ProfileLoad& load(ProfileIndex profile) const;
+  // Devices that hold more than they run, in no special but a reproducible order.
+  const std::vector<DeviceIndex>& surplus() const { return surplus_; }
+
+  bool fits(const Device& device, const Class& task_class) const;
+  void reserve(DeviceIndex device, const Class& task_class);
+  void release(DeviceIndex device, const Class& task_class);
+
+ private:
+  ProfileLoad& load_of(ProfileIndex profile);
+  void leave_room(DeviceIndex device);
+  void count(const Device& device, int by);
+  template <class Change>
+  void change_resources(Device& device, const Class& task_class, Change change);
+
+  Catalog& catalog_;
+  Slab<Device, DeviceIndex> devices_;
+  std::map<std::string, DeviceIndex, std::less<>> by_name_;
+  std::vector<ProfileLoad> loads_;  // by profile
+  Bits with_free_;
+  Bits with_ahead_;
+  std::vector<DeviceIndex> surplus_;
+  std::size_t online_ = 0;
+};
+
+}  // namespace retire::core

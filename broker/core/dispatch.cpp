@@ -1,0 +1,280 @@
+// Which task goes to which device, and what comes back from a device that has too much.
+#include <algorithm>
+#include <limits>
+
+#include "broker/core/scheduler.hpp"
+
+namespace retire::core {
+namespace {
+
+// With this few devices all that have room are compared; with more, a sample: the best of a few drawn at random is nearly
+// as good as the best of all (Mitzenmacher: "The power of two choices in randomized load balancing", 2001).
+constexpr std::uint32_t kCompareAllMax = 32;
+constexpr std::uint32_t kSampleSize = 8;
+// A device that has not run the type lately must be this much faster to be preferred over a warm one.
+constexpr double kColdFactor = 1.2;
+constexpr Duration kWarmFor = std::chrono::minutes(2);
+constexpr std::uint32_t kSurplusLookedAtMax = 16;
+constexpr std::uint32_t kRecallLookedAtMax = 1024;
+
+}  // namespace
+
+void Scheduler::advance(Now now, Effects& out) {
+  if (!first_) first_ = now.monotonic;
+  if (first_ != now.monotonic && now.monotonic - latest_ > config_.frozen_after) {
+    const Duration stood_still = now.monotonic - latest_;
+    for (std::uint32_t i = 1; i <= devices_.last(); ++i) {
+      Device& device = devices_[DeviceIndex{i}];
+      if (device.known && device.connected) device.heard_at = std::min(now.monotonic, device.heard_at + stood_still);
+    }
+  }
+  latest_ = now.monotonic;
+
+  while (!retries_.empty() && retries_.top().due <= now.monotonic) {
+    const Timer timer = retries_.top();
+    retries_.pop();
+    const TaskIndex task{timer.place};
+    if (tasks_[task].sequence != timer.serial || !tasks_[task].delayed) continue;
+    if (tasks_.find_extra(task)->due != timer.due) continue;
+    queue_again(task, out);
+  }
+  while (!silences_.empty() && silences_.top().due <= now.monotonic) {
+    const DeviceIndex device{silences_.top().place};
+    silences_.pop();
+    check_silence(device, now, out);
+  }
+  dispatch(now, out);
+  expire_history(now, out);
+}
+
+std::optional<TimePoint> Scheduler::next_deadline() const {
+  std::optional<TimePoint> next;
+  const auto consider = [&](TimePoint due) { next = next ? std::min(*next, due) : due; };
+  if (!retries_.empty()) consider(retries_.top().due);
+  if (!silences_.empty()) consider(silences_.top().due);
+  if (recall_due_) consider(*recall_due_);
+  if (!history_.empty()) consider(history_.front().at + config_.history_age_max);
+  return next;
+}
+
+void Scheduler::dispatch(Now now, Effects& out) {
+  std::vector<DeviceIndex> refill;
+  refill.swap(refill_);
+  std::vector<ClassIndex> fresh;
+  fresh.swap(fresh_);
+  for (const ClassIndex task_class : fresh) fresh_classes_.reset(task_class.value);
+  const std::size_t share = queue_.size() / std::max<std::size_t>(devices_.online(), 1) + 1;
+
+  // Free slots first, so that what was taken back for an idle device does not return to where it came from. A device
+  // takes the best of what it can run; a class that has just got tasks looks for a device.
+  for (const DeviceIndex place : refill) {
+    const Device& device = devices_[place];
+    if (device.known && device.available() && device.held < device.slots()) {
+      fill(place, device.slots() - device.held, now, out);
+    }
+  }
+  for (const ClassIndex task_class : fresh) {
+    while (queue_.waiting(task_class) > 0 && !catalog_.is_paused(task_class)) {
+      const DeviceIndex device = choose_device(task_class, Room::Free);
+      if (!device || !fill(device, 1, now, out)) break;
+    }
+  }
+  // Then ahead of time, to devices whose work is short, each its share.
+  for (const DeviceIndex place : refill) {
+    const Device& device = devices_[place];
+    if (device.known && device.available() && device.room == Room::Ahead) fill(place, share, now, out);
+  }
+  for (const ClassIndex task_class : fresh) {
+    while (queue_.waiting(task_class) > 0 && !catalog_.is_paused(task_class)) {
+      DeviceIndex device = choose_device(task_class, Room::Ahead);
+      if (!device) device = choose_overtaken(task_class, queue_.highest_waiting(task_class));
+      if (!device || !fill(device, share, now, out)) break;
+    }
+  }
+  refill.clear();
+  if (refill_.empty()) refill_.swap(refill);  // keeps the capacity
+  recall_for_idle(now, out);
+}
+
+bool Scheduler::fill(DeviceIndex place, std::size_t limit, Now now, Effects& out) {
+  const Device& device = devices_[place];
+  const Bits& classes = catalog_.profile(device.profile).classes;
+  const auto allowed = [&](ClassIndex task_class) {
+    return !catalog_.is_paused(task_class) && devices_.fits(device, catalog_.task_class(task_class));
+  };
+  std::size_t n = 0;
+  for (; n < limit; ++n) {
+    const TaskIndex task = queue_.next(classes, allowed);
+    if (!task || !may_take(device, task)) break;
+    queue_.take(task);
+    assign(task, place, now, out);
+  }
+  devices_.update_room(place, config_.ahead_work, config_.held_max);
+  return n > 0;
+}
+
+// The first task in order is the only one that is asked about: a later one may not overtake it on the same device.
+bool Scheduler::may_take(const Device& device, TaskIndex task) const {
+  if (device.held < device.slots()) return true;
+  const SpecIndex spec_place = tasks_[task].spec;
+  const Class& task_class = catalog_.class_of(spec_place);
+  const TaskSpec& spec = catalog_.spec(spec_place).spec;
+  if (!task_class.demands.resources.empty() || spec.requirements.at_most_once) return false;
+  if (device.held >= config_.held_max) return false;
+  // Something of lower priority is waiting there: the device starts the higher one first.
+  if (device.held > device.slots() && device.held_at_least(spec.priority) < device.slots()) return true;
+  if (device.estimate(catalog_.type(task_class.type).serial) == nullptr) return false;
+  const double work_max = static_cast<double>(config_.ahead_work.count()) * device.slots();
+  return static_cast<double>(device.expected_us) + expected_us(device, task_class) <= work_max;
+}
+
+// What an attempt of the class is expected to take on the device; a type that never ran there is taken for long.
+double Scheduler::expected_us(const Device& device, const Class& task_class) const {
+  const RunEstimate* estimate = device.estimate(catalog_.type(task_class.type).serial);
+  if (estimate == nullptr) return static_cast<double>(config_.ahead_work.count());
+  return std::max(1.0, estimate->mean_us);
+}
+
+DeviceIndex Scheduler::choose_device(ClassIndex class_place, Room room) {
+  const Class& task_class = catalog_.task_class(class_place);
+  const Type& type = catalog_.type(task_class.type);
+  // Resources are free on some devices only, so for those all must be asked.
+  const bool all = devices_.size() <= kCompareAllMax || !task_class.demands.resources.empty();
+  std::uint32_t left = all ? UINT32_MAX : kSampleSize;
+  DeviceIndex best;
+  double best_score = std::numeric_limits<double>::infinity();
+
+  const auto consider = [&](DeviceIndex place) {
+    const Device& device = devices_[place];
+    if (!devices_.fits(device, task_class)) return;
+    const RunEstimate* estimate = device.estimate(type.serial);
+    if (room == Room::Ahead && (estimate == nullptr || !task_class.demands.resources.empty())) return;
+    const bool warm = estimate != nullptr && latest_ - estimate->last_used < kWarmFor;
+    const double run = estimate != nullptr ? estimate->mean_us : type.mean_us;
+    const double queue = static_cast<double>(device.held + 1) / device.slots();
+    const double score = std::max(run, 1.0) * queue * (warm ? 1.0 : kColdFactor);
+    if (score < best_score) {
+      best_score = score;
+      best = place;
+    }
+  };
+  const auto start = static_cast<std::uint32_t>(rng_.below(catalog_.profiles_last() + 1));
+  task_class.profiles.for_each_common(devices_.profiles_with(room), start, [&](std::uint32_t i) {
+    const ProfileLoad& load = devices_.load(ProfileIndex{i});
+    const std::vector<DeviceIndex>& list = room == Room::Free ? load.free : load.ahead;
+    const std::size_t offset = all ? 0 : rng_.below(list.size());
+    for (std::size_t n = 0; n < list.size() && left > 0; ++n, --left) {
+      consider(list[offset + n < list.size() ? offset + n : offset + n - list.size()]);
+    }
+    return left > 0;
+  });
+  return best;
+}
+
+// A device that holds something less urgent which it has not started: it would start this one first.
+DeviceIndex Scheduler::choose_overtaken(ClassIndex task_class, Priority priority) const {
+  const std::vector<DeviceIndex>& surplus = devices_.surplus();
+  std::uint32_t looked_at = 0;
+  for (const DeviceIndex place : surplus) {
+    const Device& device = devices_[place];
+    if (++looked_at > kSurplusLookedAtMax) break;
+    if (!catalog_.task_class(task_class).profiles.test(device.profile.value)) continue;
+    if (device.held < config_.held_max && device.held_at_least(priority) < device.slots()) return place;
+  }
+  return {};
+}
+
+void Scheduler::assign(TaskIndex task_place, DeviceIndex device_place, Now now, Effects& out) {
+  Task& task = tasks_[task_place];
+  Device& device = devices_[device_place];
+  const Spec& spec = catalog_.spec(task.spec);
+  const Class& task_class = catalog_.task_class(spec.task_class);
+
+  const AttemptIndex place = attempts_.add(make_attempt(epoch_, ++attempt_counter_));
+  Attempt& attempt = attempts_[place];
+  const TaskExtra* extra = tasks_.find_extra(task_place);
+  attempt.task = task_place;
+  attempt.device = device_place;
+  attempt.number = task.failures + 1u + (extra == nullptr ? 0 : extra->lost);
+  attempt.priority = spec.spec.priority;
+  attempt.expected_us = static_cast<std::uint32_t>(expected_us(device, task_class));
+  attempt.assigned_at = now.monotonic;
+  attempt.assigned_wall = now.wall;
+  attempt.previous = device.last;
+  (device.last ? attempts_[device.last].next : device.first) = place;
+  device.last = place;
+
+  ++device.held;
+  ++device.held_by_priority[static_cast<std::size_t>(attempt.priority)];
+  device.expected_us += attempt.expected_us;
+  devices_.reserve(device_place, task_class);
+
+  waiting_bytes_ -= task.payload.size();
+  task.attempt = place;
+  tasks_.set_status(task_place, TaskStatus::Assigned);
+  ++device.tasks;
+  ++counters_.scheduled;
+  out.assigns.push_back(place);
+  if (spec.spec.requirements.at_most_once) out.records.push_back({Record::Kind::Dispatched, task_place});
+}
+
+// Takes the attempt off its device's books. Returns the next one of the device.
+AttemptIndex Scheduler::release(AttemptIndex place) {
+  const Attempt attempt = attempts_[place];
+  Device& device = devices_[attempt.device];
+  (attempt.previous ? attempts_[attempt.previous].next : device.first) = attempt.next;
+  (attempt.next ? attempts_[attempt.next].previous : device.last) = attempt.previous;
+  --device.held;
+  --device.held_by_priority[static_cast<std::size_t>(attempt.priority)];
+  device.expected_us -= attempt.expected_us;
+  Task& task = tasks_[attempt.task];
+  devices_.release(attempt.device, catalog_.class_of(task.spec));
+  task.attempt = {};
+  if (tasks_.find_ending(attempt.task) == nullptr) --device.tasks;  // an ending counts it from now on, if it comes
+  attempts_.remove(place);
+  devices_.update_room(attempt.device, config_.ahead_work, config_.held_max);
+  changed(attempt.device);
+  return attempt.next;
+}
+
+void Scheduler::recall_for_idle(Now now, Effects& out) {
+  recall_due_.reset();
+  if (devices_.surplus().empty() || !devices_.profiles_with(Room::Free).any()) return;
+  std::uint32_t looked_at = 0;
+  for (const DeviceIndex place : devices_.surplus()) {
+    if (++looked_at > kSurplusLookedAtMax) break;
+    const Device& device = devices_[place];
+    // Half of what it holds too much: the other half it will have done by the time the first come back.
+    std::uint32_t wanted = (device.held - device.slots() + 1) / 2;
+    std::uint32_t seen = 0;
+    for (AttemptIndex at = device.last; at && wanted > 0 && ++seen <= kRecallLookedAtMax; at = attempts_[at].previous) {
+      Attempt& attempt = attempts_[at];
+      if (attempt.recalled || attempt.started || !attempt.current) continue;
+      if (!catalog_.class_of(tasks_[attempt.task].spec).profiles.intersects(devices_.profiles_with(Room::Free))) continue;
+      const TimePoint due = attempt.assigned_at + config_.recall_after;
+      if (due > now.monotonic) {
+        recall_due_ = recall_due_ ? std::min(*recall_due_, due) : due;
+        continue;
+      }
+      attempt.recalled = true;
+      out.recalls.push_back({place, attempt.id});
+      --wanted;
+    }
+  }
+}
+
+void Scheduler::returned(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out) {
+  heard(device, now);
+  for (const AttemptId id : attempts) {
+    const AttemptIndex place = attempts_.find(id);
+    if (!owns(device, place)) continue;
+    ++counters_.recalled;
+    give_up(place, Lost::HandedBack, now, out);
+  }
+}
+
+void Scheduler::unsent(DeviceIndex device, AttemptId id, Now now, Effects& out) {
+  if (const AttemptIndex place = attempts_.find(id); owns(device, place)) give_up(place, Lost::HandedBack, now, out);
+}
+
+}  // namespace retire::core

@@ -1,0 +1,132 @@
+// The tasks that wait at main, and which of them is next for a device.
+//
+// A lane holds the waiting tasks of one priority, group and class in the order of submission. A device looks at the first
+// task of each lane that it can run, so a task nobody can run holds up nothing, and the cost depends on the number of
+// lanes, never on that of tasks. What is taken back or retried regains its old place: it waits in a small ordered set at
+// the head of its lane.
+//
+// Order: a higher priority first; within one, groups take turns; within a group, the oldest.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "broker/core/catalog.hpp"
+#include "broker/core/index.hpp"
+#include "broker/core/tasks.hpp"
+
+namespace retire::core {
+
+class ReadyQueue {
+ public:
+  ReadyQueue(TaskTable& tasks, Catalog& catalog) : tasks_(tasks), catalog_(catalog) {}
+
+  // A task that was just submitted: behind all others.
+  void push_new(TaskIndex task);
+  // A task that was here before: to its old place.
+  void push_returned(TaskIndex task);
+  // Wherever it stands. Precondition: it is in the queue.
+  void remove(TaskIndex task);
+
+  // The first task in order whose class is in `classes` and passes `allowed(ClassIndex)`, or none. `take()` it to give
+  // its group's turn away.
+  template <class Allowed>
+  TaskIndex next(const Bits& classes, Allowed allowed) const {
+    for (int priority = kPriorityCount; priority >= 1; --priority) {
+      const Level& level = levels_[static_cast<std::size_t>(priority)];
+      if (!level.classes.intersects(classes)) continue;
+      for (GroupQueueIndex at = level.first; at; at = group_queues_[at].next) {
+        const Head* best = nullptr;
+        for (const Head& head : group_queues_[at].heads) {
+          if (!classes.test(head.task_class.value)) continue;
+          if (best != nullptr && best->sequence < head.sequence) continue;
+          if (allowed(head.task_class)) best = &head;
+        }
+        if (best != nullptr) return best->task;
+      }
+    }
+    return {};
+  }
+  // Removes what next() gave and lets the other groups of its priority go first.
+  void take(TaskIndex task);
+
+  // Whether tasks of this class wait; and of which classes any wait.
+  std::uint64_t waiting(ClassIndex task_class) const;
+  // The highest priority at which any does. Precondition: some wait.
+  Priority highest_waiting(ClassIndex task_class) const;
+  std::size_t size() const { return size_; }
+  std::uint64_t waiting(Priority priority) const { return levels_[static_cast<std::size_t>(priority)].count; }
+
+  // The task's place in line, from 1, among those of the classes in `rivals`; groups of its priority are taken to
+  // alternate. O(lanes × pages), never O(tasks).
+  std::uint64_t position(TaskIndex task, const Bits& rivals) const;
+
+  // A lane belongs to a spec; it goes with it.
+  void drop_lane(SpecIndex spec);
+
+  void check_invariants() const;
+
+ private:
+  using GroupQueueIndex = Index<struct GroupQueueTag>;
+  using Place = std::pair<std::uint64_t, TaskIndex>;  // by sequence
+
+  struct Lane {
+    std::uint8_t priority = 0;
+    GroupQueueIndex group_queue;
+    ClassIndex task_class;
+    std::uint32_t specs = 0;  // that use it
+    std::uint64_t count = 0;
+    TaskIndex first;  // of the list of those never taken
+    TaskIndex last;
+    std::set<Place> returned;
+    std::uint32_t head = 0;  // its place in its group's heads, plus one; 0 while it is empty
+    // How many wait for each page of the order of submission, so that a place in line is counted by the page.
+    std::map<std::uint64_t, std::uint32_t> pages;
+  };
+  struct Head {
+    std::uint64_t sequence = 0;
+    ClassIndex task_class;
+    TaskIndex task;
+    LaneIndex lane;
+  };
+  // The lanes of one group at one priority that hold tasks. Kept while any lane refers to it.
+  struct GroupQueue {
+    std::string group;
+    std::uint8_t priority = 0;
+    std::uint32_t lanes = 0;
+    std::uint64_t count = 0;
+    std::vector<Head> heads;
+    GroupQueueIndex previous;  // in the order of turns, while it holds tasks
+    GroupQueueIndex next;
+  };
+  struct Level {
+    GroupQueueIndex first;  // whose turn it is
+    GroupQueueIndex last;
+    Bits classes;                            // of which any task waits here
+    std::vector<std::uint64_t> class_count;  // by class
+    std::uint64_t count = 0;
+  };
+
+  LaneIndex lane_of(SpecIndex spec);
+  void refresh_head(LaneIndex lane);
+  void added(LaneIndex lane, TaskIndex task);
+  void link_turn(GroupQueueIndex group);
+  void unlink_turn(GroupQueueIndex group);
+  static std::uint64_t count_before(const Lane& lane, std::uint64_t page);
+
+  TaskTable& tasks_;
+  Catalog& catalog_;
+  std::array<Level, kPriorityCount + 1> levels_;
+  Slab<Lane, LaneIndex> lanes_;
+  Slab<GroupQueue, GroupQueueIndex> group_queues_;
+  std::map<std::pair<std::string, std::uint8_t>, GroupQueueIndex> group_queues_by_name_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, LaneIndex> lanes_by_place_;  // (group queue, class)
+  std::size_t size_ = 0;
+};
+
+}  // namespace retire::core

@@ -1,0 +1,157 @@
+// What people are shown of tasks, devices and the cluster.
+#include <algorithm>
+
+#include "broker/core/scheduler.hpp"
+
+namespace retire::core {
+namespace {
+
+// So that a filter which matches nothing does not hold up everybody else.
+constexpr std::size_t kListLookedAtMax = 20'000;
+
+}  // namespace
+
+TaskReport Scheduler::report(TaskIndex place, bool with_payload, bool with_result) const {
+  const Task& task = tasks_[place];
+  TaskReport out;
+  out.id = task.id;
+  out.spec = &catalog_.spec(task.spec).spec;
+  if (with_payload) out.payload = task.payload.view();
+  out.status = task.status;
+  out.reason = reason(place);
+  out.created_at = task.created_at;
+  out.retry_count = task.failures;
+  if (const TaskExtra* extra = tasks_.find_extra(place)) {
+    out.metadata = extra->metadata.view();
+    out.error_history = &extra->errors;
+  }
+  if (const Ending* ending = tasks_.find_ending(place)) {
+    out.assigned_at = ending->assigned_at;
+    out.started_at = ending->started_at;
+    out.completed_at = ending->completed_at;
+    if (ending->device) out.device_id = devices_[ending->device].capabilities.device_id;
+    if (with_result) {
+      out.has_result = true;
+      if (ending->has_data) out.result_data = ending->data.view();
+      out.error_message = ending->error_message.view();
+      out.traceback = ending->traceback.view();
+      out.run = ending->run;
+      out.logs = ending->logs.view();
+    }
+    // The last failure of a retried task is its error too: its retries only count the earlier ones.
+    if (task.status != TaskStatus::Success && out.retry_count > 0) --out.retry_count;
+  } else if (task.attempt) {
+    const Attempt& attempt = attempts_[task.attempt];
+    out.assigned_at = attempt.assigned_wall;
+    out.started_at = attempt.started_wall;
+    out.device_id = devices_[attempt.device].capabilities.device_id;
+  }
+  return out;
+}
+
+std::vector<TaskIndex> Scheduler::list(const List& request, std::optional<std::uint64_t>& next_cursor) const {
+  std::vector<TaskIndex> out;
+  std::size_t looked_at = 0;
+  next_cursor.reset();
+  tasks_.newest_first(request.cursor.value_or(0), [&](TaskIndex place) {
+    const Task& task = tasks_[place];
+    if (out.size() == request.limit || looked_at == kListLookedAtMax) {
+      next_cursor = task.sequence + 1;
+      return false;
+    }
+    ++looked_at;
+    if (request.status && task.status != *request.status) return true;
+    if (!request.type.empty() && catalog_.type_of(task.spec).name != request.type) return true;
+    out.push_back(place);
+    return true;
+  });
+  return out;
+}
+
+DeviceReport Scheduler::device_report(DeviceIndex place) const {
+  const Device& device = devices_[place];
+  DeviceReport out;
+  out.capabilities = &device.capabilities;
+  out.state = !device.connected ? "offline" : device.draining ? "draining" : "online";
+  out.load = std::min(device.held, device.slots());
+  out.held = device.held;
+  out.system_load = device.system_load;
+  out.last_seen = device.heard_wall;
+  out.connected = device.connected;
+  out.attempts_succeeded = device.succeeded;
+  out.attempts_failed = device.failed;
+  out.attempts_lost = device.lost;
+  return out;
+}
+
+std::vector<DeviceReport> Scheduler::device_reports(std::string_view device_id) const {
+  std::vector<DeviceReport> out;
+  if (!device_id.empty()) {
+    if (const DeviceIndex place = devices_.find(device_id)) out.push_back(device_report(place));
+    return out;
+  }
+  devices_.for_each([&](DeviceIndex place, const Device&) { out.push_back(device_report(place)); });
+  return out;
+}
+
+ClusterStatistics Scheduler::statistics(Now now) const {
+  ClusterStatistics out;
+  out.total_devices = devices_.size();
+  devices_.for_each([&](DeviceIndex, const Device& device) {
+    const std::uint32_t load = std::min(device.held, device.slots());
+    if (device.connected) {
+      ++out.online_devices;
+      out.total_capacity += device.slots();
+      out.total_load += load;
+    }
+    out.devices.emplace(device.capabilities.device_id,
+                        ClusterStatistics::Device{device.slots(), load, &device.capabilities});
+    if (device.tasks > 0) out.by_device.emplace(device.capabilities.device_id, device.tasks);
+  });
+  out.total_tasks = tasks_.size();
+  for (std::size_t i = 0; i < out.by_status.size(); ++i) out.by_status.at(i) = tasks_.count(static_cast<TaskStatus>(i));
+  out.by_type = catalog_.tasks_by_type();
+  catalog_.count_by_priority(out.by_priority);
+  out.tasks_scheduled = counters_.scheduled;
+  out.tasks_completed = counters_.succeeded;
+  out.tasks_failed = counters_.failed;
+  out.tasks_retried = counters_.retried;
+  if (first_) out.uptime_seconds = to_seconds(now.monotonic - *first_);
+  return out;
+}
+
+void Scheduler::check_invariants() const {
+  queue_.check_invariants();
+  std::size_t held = 0;
+  devices_.for_each([&](DeviceIndex place, const Device& device) {
+    std::uint32_t count = 0;
+    std::uint64_t expected = 0;
+    AttemptIndex last;
+    for (AttemptIndex at = device.first; at; at = attempts_[at].next) {
+      const Attempt& attempt = attempts_[at];
+      RC_ASSERT(attempt.device == place && attempt.previous == last);
+      RC_ASSERT(attempts_.find(attempt.id) == at);
+      RC_ASSERT(tasks_[attempt.task].attempt == at);
+      const TaskStatus status = tasks_[attempt.task].status;
+      RC_ASSERT(attempt.current == (status == TaskStatus::Assigned || status == TaskStatus::Running));
+      expected += attempt.expected_us;
+      last = at;
+      ++count;
+    }
+    RC_ASSERT(device.last == last && device.held == count && device.expected_us == expected);
+    RC_ASSERT(device.held_at_least(Priority::Low) == count);
+    RC_ASSERT(!device.available() || device.held >= device.slots() || device.room == Room::Free);
+    // A free slot and a waiting task that it could run do not stand side by side.
+    if (device.available() && device.held < device.slots()) {
+      const auto allowed = [&](ClassIndex task_class) {
+        return !catalog_.is_paused(task_class) && devices_.fits(device, catalog_.task_class(task_class));
+      };
+      RC_ASSERT(!queue_.next(catalog_.profile(device.profile).classes, allowed));
+    }
+    held += count;
+  });
+  RC_ASSERT(held == attempts_.size());
+  RC_ASSERT(tasks_.count(TaskStatus::Queued) == queue_.size() + delayed_);
+}
+
+}  // namespace retire::core

@@ -1,0 +1,327 @@
+// The life of a task: submitted, cancelled, finished, tried again, kept for a while, forgotten.
+#include "broker/core/scheduler.hpp"
+
+#include <algorithm>
+
+namespace retire::core {
+namespace {
+
+constexpr std::uint32_t kTypeMeanWeightMax = 64;
+
+TaskStatus status_of(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::Success: return TaskStatus::Success;
+    case Outcome::Timeout: return TaskStatus::Timeout;
+    case Outcome::Cancelled: return TaskStatus::Cancelled;
+    case Outcome::Failed:
+    case Outcome::FailedPermanently:
+    case Outcome::Crashed:
+    case Outcome::HandedBack: return TaskStatus::Failed;
+  }
+  return TaskStatus::Failed;
+}
+
+// How long a task that was handed back waits, so that it does not go round and round between main and one device.
+constexpr Duration kHandedBackDelay = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerConfig& config, std::uint64_t epoch, std::uint64_t seed)
+    : config_(config), epoch_(epoch), rng_(seed), devices_(catalog_), queue_(tasks_, catalog_) {}
+
+bool Scheduler::same_content(TaskIndex place, SpecIndex spec, const SubmitItem& item) const {
+  const Task& task = tasks_[place];
+  const TaskExtra* extra = tasks_.find_extra(place);
+  const ByteView metadata = extra == nullptr ? ByteView{} : extra->metadata.view();
+  return task.spec == spec && task.payload.view() == item.payload && metadata == item.metadata;
+}
+
+std::optional<BatchError> Scheduler::check_room(const Submit& batch) const {
+  std::uint64_t bytes = 0;
+  for (const SubmitItem& item : batch.tasks) bytes += item.payload.size();
+  const std::uint64_t waiting = queue_.size() + delayed_;
+  if (waiting + batch.tasks.size() > config_.waiting_tasks_max) {
+    return BatchError{{ErrorCode::Busy, "the queue holds " + std::to_string(waiting) + " tasks and may hold " +
+                                            std::to_string(config_.waiting_tasks_max) + "; try again later"},
+                      std::nullopt, config_.busy_retry_after};
+  }
+  if (waiting_bytes_ + bytes > config_.waiting_bytes_max) {
+    return BatchError{{ErrorCode::Busy, "the queue holds " + std::to_string(waiting_bytes_) +
+                                            " bytes of payloads and may hold " +
+                                            std::to_string(config_.waiting_bytes_max) + "; try again later"},
+                      std::nullopt, config_.busy_retry_after};
+  }
+  return std::nullopt;
+}
+
+std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, Watcher watcher, Now now, Effects& out) {
+  if (auto refused = check_room(batch)) return *refused;
+
+  std::vector<SpecIndex> specs;
+  specs.reserve(batch.specs.size());
+  for (const TaskSpec& spec : batch.specs) specs.push_back(catalog_.intern(spec));
+  const auto drop_unused_specs = [&] {
+    std::sort(specs.begin(), specs.end());
+    specs.erase(std::unique(specs.begin(), specs.end()), specs.end());
+    for (const SpecIndex spec : specs) {
+      if (catalog_.unused(spec)) catalog_.drop(spec);
+    }
+  };
+
+  SubmitOutcome outcome;
+  outcome.tasks.reserve(batch.tasks.size());
+  std::vector<TaskIndex> added;
+  added.reserve(batch.tasks.size());
+  for (std::size_t i = 0; i < batch.tasks.size(); ++i) {
+    const SubmitItem& item = batch.tasks[i];
+    const SpecIndex spec = specs[item.spec];
+    const TaskId id = item.id ? *item.id : Uuid::random(rng_.next(), rng_.next());
+    if (const TaskIndex known = tasks_.find(id)) {
+      if (!same_content(known, spec, item)) {
+        for (const TaskIndex task : added) {
+          catalog_.release(tasks_[task].spec);
+          tasks_.remove(task);
+        }
+        drop_unused_specs();
+        return BatchError{{ErrorCode::Conflict, "task ID " + id.text() +
+                                                    " is in use for other content; choose another ID or send the same content"},
+                          i, std::nullopt};
+      }
+      outcome.tasks.push_back(known);
+      outcome.known.push_back(i);
+      continue;
+    }
+    const TaskIndex place = tasks_.add(id);
+    Task& task = tasks_[place];
+    task.spec = spec;
+    task.created_at = now.wall;
+    task.payload = Blob(item.payload);
+    task.watcher = watcher;
+    if (!item.metadata.empty()) tasks_.extra(place).metadata = Blob(item.metadata);
+    catalog_.retain(spec);
+    added.push_back(place);
+    outcome.tasks.push_back(place);
+  }
+
+  for (const TaskIndex place : added) {
+    const Task& task = tasks_[place];
+    tasks_.set_status(place, TaskStatus::Queued);
+    waiting_bytes_ += task.payload.size();
+    queue_.push_new(place);
+    const ClassIndex task_class = catalog_.spec(task.spec).task_class;
+    if (!fresh_classes_.test(task_class.value)) {
+      fresh_classes_.set(task_class.value);
+      fresh_.push_back(task_class);
+    }
+    out.records.push_back({Record::Kind::Submitted, place});
+  }
+  counters_.submitted += added.size();
+  counters_.submitted_again += outcome.known.size();
+  drop_unused_specs();
+  return outcome;
+}
+
+bool Scheduler::watch(TaskIndex task, Watcher watcher) {
+  if (tasks_[task].watcher != 0 && tasks_[task].watcher != watcher) return false;
+  tasks_[task].watcher = watcher;
+  return true;
+}
+
+std::optional<bool> Scheduler::cancel(const TaskId& id, Now now, Effects& out) {
+  const TaskIndex place = tasks_.find(id);
+  if (!place) return std::nullopt;
+  Task& task = tasks_[place];
+  if (is_final(task.status)) return false;
+  if (task.attempt) {
+    Attempt& attempt = attempts_[task.attempt];
+    attempt.current = false;
+    out.stops.push_back({attempt.device, attempt.id});
+    const Attempt copy = attempt;
+    end(place, TaskStatus::Cancelled, "", &copy, nullptr, now, out);
+    return true;
+  }
+  if (task.delayed) {
+    task.delayed = false;
+    --delayed_;
+  } else {
+    queue_.remove(place);
+  }
+  waiting_bytes_ -= task.payload.size();
+  end(place, TaskStatus::Cancelled, "", nullptr, nullptr, now, out);
+  return true;
+}
+
+void Scheduler::queue_again(TaskIndex place, Effects& /*out*/) {
+  Task& task = tasks_[place];
+  tasks_.set_status(place, TaskStatus::Queued);
+  if (task.delayed) {
+    task.delayed = false;
+    --delayed_;
+  } else {
+    waiting_bytes_ += task.payload.size();
+  }
+  queue_.push_returned(place);
+  const ClassIndex task_class = catalog_.spec(task.spec).task_class;
+  if (!fresh_classes_.test(task_class.value)) {
+    fresh_classes_.set(task_class.value);
+    fresh_.push_back(task_class);
+  }
+}
+
+void Scheduler::retry_later(TaskIndex place, Duration delay, Now now, Effects& /*out*/) {
+  Task& task = tasks_[place];
+  tasks_.set_status(place, TaskStatus::Queued);
+  task.delayed = true;
+  ++delayed_;
+  waiting_bytes_ += task.payload.size();
+  const TimePoint due = now.monotonic + delay;
+  tasks_.extra(place).due = due;
+  retries_.push({due, place.value, task.sequence});
+}
+
+// Delay before the next attempt: doubles with each failure up to the maximum, then uniform in [half, full], so that
+// tasks which failed together do not come back together.
+Duration Scheduler::retry_delay(std::uint32_t failures) {
+  RC_ASSERT(failures >= 1);
+  const std::uint32_t doublings = std::min(failures - 1, 20u);
+  const Duration full = std::min(config_.retry_delay_first * (std::int64_t{1} << doublings), config_.retry_delay_max);
+  const Duration half = full / 2;
+  return half + Duration(static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>((full - half).count()) + 1)));
+}
+
+void Scheduler::note_error(TaskIndex place, const Attempt& attempt, Outcome outcome, bool lost, std::string_view message,
+                           Now now) {
+  TaskExtra& extra = tasks_.extra(place);
+  if (extra.errors.size() >= kErrorHistoryMax) extra.errors.erase(extra.errors.begin());
+  extra.errors.push_back({attempt.number, devices_[attempt.device].capabilities.device_id, outcome, lost,
+                          std::string(message.substr(0, 1024)), now.wall});
+  extra.avoid = attempt.device;
+}
+
+void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out) {
+  heard(device, now);
+  const AttemptIndex place = attempts_.find(item.attempt);
+  if (!owns(device, place) || tasks_[attempts_[place].task].id != item.task) {
+    ++counters_.results_stale;  // of an attempt we gave up: expected, not an error
+    return;
+  }
+  const Attempt attempt = attempts_[place];
+  const TaskIndex task = attempt.task;
+  if (item.outcome == Outcome::Success || item.outcome == Outcome::Failed) {
+    Type& type = catalog_.type(catalog_.class_of(tasks_[task].spec).type);
+    devices_[device].learn(type.serial, item.run, now.monotonic);
+    type.runs = std::min(type.runs + 1, kTypeMeanWeightMax);
+    type.mean_us += (static_cast<double>(item.run.count()) - type.mean_us) / type.runs;
+  }
+  release(place);
+  if (!attempt.current) return;
+
+  switch (item.outcome) {
+    case Outcome::Success:
+      ++devices_[device].succeeded;
+      end(task, TaskStatus::Success, "", &attempt, &item, now, out);
+      return;
+    case Outcome::Cancelled:
+    case Outcome::HandedBack: {
+      // Nobody here asked for its end: the device could not keep it.
+      const bool ran = item.outcome == Outcome::Cancelled;
+      if (ran && spec(task).requirements.at_most_once) {
+        end(task, TaskStatus::Failed, "device_lost", &attempt, &item, now, out);
+      } else {
+        retry_later(task, kHandedBackDelay, now, out);
+      }
+      return;
+    }
+    case Outcome::Failed:
+    case Outcome::FailedPermanently:
+    case Outcome::Timeout:
+    case Outcome::Crashed:
+      ++devices_[device].failed;
+      fail_attempt(task, attempt, item, now, out);
+      return;
+  }
+}
+
+void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const FinishedItem& item, Now now, Effects& out) {
+  Task& task = tasks_[place];
+  if (task.failures < UINT16_MAX) ++task.failures;
+  note_error(place, attempt, item.outcome, false, item.error_message, now);
+  const std::uint32_t retries = spec(place).requirements.max_retries;
+  if (item.outcome != Outcome::FailedPermanently && task.failures <= retries) {
+    ++counters_.retried;
+    retry_later(place, retry_delay(task.failures), now, out);
+    out.records.push_back({Record::Kind::Retried, place});
+    return;
+  }
+  const bool used_up = item.outcome != Outcome::FailedPermanently && retries > 0;
+  end(place, status_of(item.outcome), used_up ? "retries_exhausted" : "", &attempt, &item, now, out);
+}
+
+void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason, const Attempt* attempt,
+                    const FinishedItem* item, Now now, Effects& out) {
+  tasks_.set_status(place, status);
+  Ending& ending = tasks_.ending(place);
+  ending.reason = reason;
+  ending.completed_at = now.wall;
+  if (attempt != nullptr) {
+    ending.device = attempt->device;
+    if (!tasks_[place].attempt) ++devices_[attempt->device].tasks;  // its release has counted it out
+    ending.assigned_at = attempt->assigned_wall;
+    ending.started_at = attempt->started_wall;
+  }
+  if (item != nullptr) {
+    ending.run = item->run;
+    ending.has_data = item->data.has_value();
+    if (item->data) ending.data = Blob(*item->data);
+    ending.error_message = Blob(item->error_message);
+    ending.traceback = Blob(item->traceback);
+    ending.logs = Blob(item->logs);
+    if (ending.started_at == WallTime{}) ending.started_at = std::max(now.wall - item->run, ending.assigned_at);
+  }
+  if (status == TaskStatus::Success) {
+    ++counters_.succeeded;
+  } else if (status != TaskStatus::Cancelled) {
+    ++counters_.failed;
+  }
+  history_bytes_ += ending.bytes() + tasks_[place].payload.size();
+  history_.push_back({place, tasks_[place].sequence, now.monotonic});
+  out.ended.push_back(place);
+  out.records.push_back({Record::Kind::Ended, place});
+}
+
+void Scheduler::forget(TaskIndex place, Effects& out) {
+  const Task& task = tasks_[place];
+  const Ending* ending = tasks_.find_ending(place);
+  RC_ASSERT(ending != nullptr && !task.attempt);
+  history_bytes_ -= ending->bytes() + task.payload.size();
+  if (ending->device) --devices_[ending->device].tasks;
+  out.records.push_back({Record::Kind::Forgotten, place});
+  const SpecIndex spec = task.spec;
+  tasks_.remove(place);
+  if (catalog_.release(spec)) {
+    queue_.drop_lane(spec);
+    catalog_.drop(spec);
+  }
+}
+
+void Scheduler::expire_history(Now now, Effects& out) {
+  const auto over = [&] {
+    return history_.size() > config_.history_tasks_max || history_bytes_ > config_.history_bytes_max ||
+           (!history_.empty() && now.monotonic - history_.front().at > config_.history_age_max);
+  };
+  std::size_t kept = 0;
+  while (history_.size() > kept && over()) {
+    const Ended oldest = history_.front();
+    history_.pop_front();
+    const Task& task = tasks_[oldest.task];
+    if (task.sequence != oldest.sequence || !is_final(task.status)) continue;
+    if (task.attempt) {  // cancelled, and its device has not said yet that it stopped
+      history_.push_back(oldest);
+      ++kept;
+      continue;
+    }
+    forget(oldest.task, out);
+  }
+}
+
+}  // namespace retire::core

@@ -1,0 +1,211 @@
+// The broker's mind: which task runs where and when, and what becomes of it.
+//
+// A deterministic state machine: every call is an event that happened at `now`, and adds to `out` what must be done
+// about it. No threads, sockets, files, clocks or randomness of its own; the same calls give the same effects.
+//
+// Total: every event is answered in every state. A peer that is late or wrong is ignored and counted, or refused with a
+// code; it never trips an assertion. Precondition of all: `now` does not go backwards.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <queue>
+#include <span>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "broker/core/attempts.hpp"
+#include "broker/core/catalog.hpp"
+#include "broker/core/config.hpp"
+#include "broker/core/devices.hpp"
+#include "broker/core/effects.hpp"
+#include "broker/core/queue.hpp"
+#include "broker/core/tasks.hpp"
+#include "common/base/rng.hpp"
+#include "common/base/time.hpp"
+#include "common/model/messages.hpp"
+#include "common/model/reports.hpp"
+
+namespace retire::core {
+
+// What happens as a matter of course and is only counted.
+struct Counters {
+  std::uint64_t submitted = 0;
+  std::uint64_t submitted_again = 0;  // IDs that were known already
+  std::uint64_t scheduled = 0;        // attempts assigned
+  std::uint64_t succeeded = 0;
+  std::uint64_t failed = 0;  // tasks that ended failed or timed out
+  std::uint64_t retried = 0;
+  std::uint64_t results_stale = 0;  // of attempts that were given up
+  std::uint64_t attempts_lost = 0;
+  std::uint64_t recalled = 0;
+};
+
+struct SubmitOutcome {
+  std::vector<TaskIndex> tasks;      // in the order of the batch
+  std::vector<std::uint64_t> known;  // indexes of those that main knew already
+};
+
+// A refusal that names the item of a batch.
+struct BatchError {
+  Error error;
+  std::optional<std::uint64_t> index;
+  std::optional<Duration> retry_after;
+};
+
+class Scheduler {
+ public:
+  // `epoch`: of this run of main, larger than every earlier one. `seed`: for retry jitter, sampling and the IDs of tasks
+  // that came without one.
+  Scheduler(const SchedulerConfig& config, std::uint64_t epoch, std::uint64_t seed);
+
+  // --- clients ---
+
+  // All or nothing. Views in `batch` are copied. `watcher` is told the results of all of them (0: nobody).
+  // Errors: Conflict (an ID in use for other content), Busy (a limit of the queue, with retry_after).
+  std::variant<SubmitOutcome, BatchError> submit(const Submit& batch, Watcher watcher, Now now, Effects& out);
+  // True if it was not final yet; nullopt for an unknown task.
+  std::optional<bool> cancel(const TaskId& id, Now now, Effects& out);
+  TaskIndex find(const TaskId& id) const { return tasks_.find(id); }
+  // False if somebody else is told already: the shell keeps further watchers itself.
+  bool watch(TaskIndex task, Watcher watcher);
+
+  // --- devices ---
+
+  // A device said hello. `held`: what it holds; what is not current is added to `abandon`; what it does not hold any more
+  // is queued again. The place is the device's for as long as it is known.
+  DeviceIndex join(const Capabilities& capabilities, const InstanceId& instance, std::span<const AttemptId> held,
+                   bool draining, Now now, std::vector<AttemptId>& abandon, Effects& out);
+  void update(DeviceIndex device, const Capabilities& capabilities, Now now, Effects& out);
+  void heartbeat(DeviceIndex device, const Heartbeat& heartbeat, Now now, Effects& out);
+  void started(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);
+  void finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out);
+  void returned(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);
+  void drain(DeviceIndex device, Now now, Effects& out);
+  // It left on purpose: what it holds goes to others.
+  void left(DeviceIndex device, Now now, Effects& out);
+  // The attempt goes with the assign message that is open for its device; closing it gives the message's number.
+  void put_into_assign(AttemptIndex attempt) {
+    attempts_[attempt].assign = devices_[attempts_[attempt].device].assigns + 1;
+  }
+  std::uint64_t close_assign(DeviceIndex device) { return ++devices_[device].assigns; }
+  // An assign could not be sent: its attempts go back to their places.
+  void unsent(DeviceIndex device, AttemptId attempt, Now now, Effects& out);
+
+  // --- time ---
+
+  // Deadlines that have passed: retries, silence, leases, history. Then whatever can go to a device does.
+  void advance(Now now, Effects& out);
+  // When advance() is due next; nullopt while nothing waits for time.
+  std::optional<TimePoint> next_deadline() const;
+
+  // --- looking ---
+
+  const Task& task(TaskIndex place) const { return tasks_[place]; }
+  const TaskTable& tasks() const { return tasks_; }
+  const TaskSpec& spec(TaskIndex place) const { return catalog_.spec(tasks_[place].spec).spec; }
+  SpecIndex spec_of(AttemptIndex attempt) const { return tasks_[attempts_[attempt].task].spec; }
+  const Attempt& attempt(AttemptIndex place) const { return attempts_[place]; }
+  const Device& device(DeviceIndex place) const { return devices_[place]; }
+  DeviceIndex find_device(std::string_view device_id) const { return devices_.find(device_id); }
+  const Catalog& catalog() const { return catalog_; }
+  const Counters& counters() const { return counters_; }
+
+  TaskReport report(TaskIndex task, bool with_payload, bool with_result) const;
+  // One page, newest first; visits a bounded number of tasks, so it may be shorter than asked for while `cursor` is set.
+  std::vector<TaskIndex> list(const List& request, std::optional<std::uint64_t>& next_cursor) const;
+  Explanation explain(TaskIndex task) const;
+  Explanation explain(const TaskSpec& spec) const;  // as if it were submitted now
+  // Why a task waits, in a word; empty for one that does not.
+  std::string_view reason(TaskIndex task) const;
+  std::vector<DeviceReport> device_reports(std::string_view device_id) const;  // empty: all, by name
+  DeviceReport device_report(DeviceIndex device) const;
+  ClusterStatistics statistics(Now now) const;
+
+  // Checks every pair of indexes against each other; aborts on disagreement. O(everything). For tests.
+  void check_invariants() const;
+
+ private:
+  enum class Lost : std::uint8_t { WithDevice, OnTheWay, HandedBack };
+  struct Timer {
+    TimePoint due;
+    std::uint32_t place = 0;   // of the task or device
+    std::uint64_t serial = 0;  // the task's sequence: whether the timer still means it
+    friend bool operator>(const Timer& a, const Timer& b) {
+      return std::tie(a.due, a.serial, a.place) > std::tie(b.due, b.serial, b.place);
+    }
+  };
+  using Timers = std::priority_queue<Timer, std::vector<Timer>, std::greater<>>;
+
+  // scheduler.cpp: the life of a task
+  std::optional<BatchError> check_room(const Submit& batch) const;
+  bool same_content(TaskIndex task, SpecIndex spec, const SubmitItem& item) const;
+  void forget(TaskIndex task, Effects& out);
+  void queue_again(TaskIndex task, Effects& out);
+  void retry_later(TaskIndex task, Duration delay, Now now, Effects& out);
+  Duration retry_delay(std::uint32_t failures);
+  void fail_attempt(TaskIndex task, const Attempt& attempt, const FinishedItem& item, Now now, Effects& out);
+  void note_error(TaskIndex task, const Attempt& attempt, Outcome outcome, bool lost, std::string_view message, Now now);
+  void end(TaskIndex task, TaskStatus status, std::string_view reason, const Attempt* attempt, const FinishedItem* item,
+           Now now, Effects& out);
+  void expire_history(Now now, Effects& out);
+
+  // dispatch.cpp: which task goes to which device
+  void dispatch(Now now, Effects& out);
+  bool fill(DeviceIndex device, std::size_t limit, Now now, Effects& out);  // false: took nothing
+  bool may_take(const Device& device, TaskIndex task) const;
+  DeviceIndex choose_device(ClassIndex task_class, Room room);
+  DeviceIndex choose_overtaken(ClassIndex task_class, Priority priority) const;
+  double expected_us(const Device& device, const Class& task_class) const;
+  void assign(TaskIndex task, DeviceIndex device, Now now, Effects& out);
+  AttemptIndex release(AttemptIndex attempt);
+  void recall_for_idle(Now now, Effects& out);
+  void changed(DeviceIndex device) { refill_.push_back(device); }
+
+  // sessions.cpp: joining, silence, loss
+  void give_up(AttemptIndex attempt, Lost how, Now now, Effects& out);
+  void give_up_all(DeviceIndex device, Lost how, Now now, Effects& out);
+  void heard(DeviceIndex device, Now now);
+  void check_silence(DeviceIndex device, Now now, Effects& out);
+  void recall_all(DeviceIndex device, Effects& out);
+  bool owns(DeviceIndex device, AttemptIndex attempt) const { return attempt && attempts_[attempt].device == device; }
+
+  Explanation explain(const TaskSpec& spec, ClassIndex task_class) const;
+  std::string_view class_reason(ClassIndex task_class) const;
+
+  SchedulerConfig config_;
+  std::uint64_t epoch_;
+  std::uint64_t attempt_counter_ = 0;
+  Rng rng_;
+  Catalog catalog_;
+  TaskTable tasks_;
+  AttemptTable attempts_;
+  DeviceTable devices_;
+  ReadyQueue queue_;
+  Counters counters_;
+  std::uint64_t waiting_bytes_ = 0;
+  std::uint64_t delayed_ = 0;
+
+  Timers retries_;
+  Timers silences_;
+  struct Ended {
+    TaskIndex task;
+    std::uint64_t sequence = 0;  // of the task: whether the place still holds it
+    TimePoint at;
+  };
+  std::deque<Ended> history_;  // ended tasks, oldest end first
+  std::uint64_t history_bytes_ = 0;
+  std::vector<DeviceIndex> refill_;   // devices whose room has changed since the last dispatch
+  std::vector<ClassIndex> fresh_;     // classes that got tasks since the last dispatch
+  Bits fresh_classes_;
+  std::optional<TimePoint> recall_due_;
+  std::uint32_t sample_ = 0;  // where the next sampling of devices starts
+  std::optional<TimePoint> first_;     // the first and the latest advance()
+  TimePoint latest_{};
+};
+
+}  // namespace retire::core

@@ -1,0 +1,189 @@
+// Devices that join, speak, fall silent, come back and leave.
+#include <algorithm>
+
+#include "broker/core/scheduler.hpp"
+
+namespace retire::core {
+
+void Scheduler::heard(DeviceIndex place, Now now) {
+  Device& device = devices_[place];
+  device.heard_at = now.monotonic;
+  device.heard_wall = now.wall;
+  if (!device.connected) {
+    devices_.set_connected(place, true);
+    devices_.update_room(place, config_.ahead_work, config_.held_max);
+    changed(place);
+  }
+  if (!device.timed) {
+    device.timed = true;
+    silences_.push({now.monotonic + config_.offline_after, place.value, 0});
+  }
+}
+
+DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& instance,
+                            std::span<const AttemptId> held, bool draining, Now now, std::vector<AttemptId>& abandon,
+                            Effects& out) {
+  DeviceIndex place = devices_.find(capabilities.device_id);
+  if (!place) place = devices_.add(capabilities.device_id);
+  Device& device = devices_[place];
+  device.instance = instance;
+  device.assigns = 0;
+  device.heartbeats = 1;
+
+  std::vector<AttemptIndex> kept;
+  for (const AttemptId id : held) {
+    const AttemptIndex attempt = attempts_.find(id);
+    if (owns(place, attempt)) {
+      attempts_[attempt].confirmed = device.heartbeats;
+      attempts_[attempt].assign = 0;
+      attempts_[attempt].recalled = false;
+      if (!attempts_[attempt].current) out.stops.push_back({place, id});
+    } else {
+      abandon.push_back(id);
+    }
+  }
+  std::uint32_t order = 0;
+  for (AttemptIndex at = device.first; at;) {
+    const AttemptIndex next = attempts_[at].next;
+    const bool ran = attempts_[at].started || order++ < device.slots();
+    if (attempts_[at].confirmed != device.heartbeats) give_up(at, ran ? Lost::WithDevice : Lost::OnTheWay, now, out);
+    at = next;
+  }
+  devices_.set_capabilities(place, capabilities);
+  devices_.set_draining(place, draining);
+  heard(place, now);
+  devices_.update_room(place, config_.ahead_work, config_.held_max);
+  changed(place);
+  return place;
+}
+
+void Scheduler::update(DeviceIndex place, const Capabilities& capabilities, Now now, Effects& /*out*/) {
+  heard(place, now);
+  devices_.set_capabilities(place, capabilities);
+  devices_.update_room(place, config_.ahead_work, config_.held_max);
+  changed(place);
+}
+
+void Scheduler::heartbeat(DeviceIndex place, const Heartbeat& heartbeat, Now now, Effects& out) {
+  heard(place, now);
+  Device& device = devices_[place];
+  device.system_load = heartbeat.load;
+  const std::uint64_t number = ++device.heartbeats;
+  for (const AttemptId id : heartbeat.held) {
+    const AttemptIndex at = attempts_.find(id);
+    if (owns(place, at)) attempts_[at].confirmed = number;
+  }
+  for (AttemptIndex at = device.first; at;) {
+    const Attempt& attempt = attempts_[at];
+    const AttemptIndex next = attempt.next;
+    // What it has seen and does not hold was lost on the way; and so was what has been on the way for that long.
+    const bool arrived = attempt.assign <= heartbeat.seen;
+    const bool overdue = now.monotonic - attempt.assigned_at > config_.offline_after;
+    if (attempt.confirmed != number && (arrived || overdue)) give_up(at, Lost::OnTheWay, now, out);
+    at = next;
+  }
+}
+
+void Scheduler::started(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& /*out*/) {
+  heard(device, now);
+  for (const AttemptId id : attempts) {
+    const AttemptIndex place = attempts_.find(id);
+    if (!owns(device, place) || attempts_[place].started) continue;
+    Attempt& attempt = attempts_[place];
+    attempt.started = true;
+    attempt.started_wall = now.wall;
+    if (attempt.current) tasks_.set_status(attempt.task, TaskStatus::Running);
+  }
+}
+
+void Scheduler::recall_all(DeviceIndex place, Effects& out) {
+  for (AttemptIndex at = devices_[place].first; at; at = attempts_[at].next) {
+    Attempt& attempt = attempts_[at];
+    if (attempt.recalled || attempt.started || !attempt.current) continue;
+    attempt.recalled = true;
+    out.recalls.push_back({place, attempt.id});
+  }
+}
+
+void Scheduler::drain(DeviceIndex place, Now now, Effects& out) {
+  heard(place, now);
+  devices_.set_draining(place, true);
+  recall_all(place, out);
+}
+
+void Scheduler::left(DeviceIndex place, Now now, Effects& out) {
+  give_up_all(place, Lost::HandedBack, now, out);
+  devices_[place].heard_wall = now.wall;
+  devices_.set_connected(place, false);
+}
+
+void Scheduler::give_up_all(DeviceIndex place, Lost how, Now now, Effects& out) {
+  std::uint32_t order = 0;
+  for (AttemptIndex at = devices_[place].first; at;) {
+    const AttemptIndex next = attempts_[at].next;
+    // Only what was running can have taken the device down.
+    const bool ran = attempts_[at].started || order++ < devices_[place].slots();
+    give_up(at, how == Lost::WithDevice && !ran ? Lost::OnTheWay : how, now, out);
+    at = next;
+  }
+}
+
+void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
+  const Attempt attempt = attempts_[place];
+  const TaskIndex task = attempt.task;
+  release(place);
+  if (!attempt.current) return;
+  if (how == Lost::HandedBack) {
+    queue_again(task, out);
+    return;
+  }
+  ++counters_.attempts_lost;
+  const bool at_most_once = spec(task).requirements.at_most_once;
+  if (how == Lost::WithDevice) {
+    ++devices_[attempt.device].lost;
+    note_error(task, attempt, Outcome::Crashed, true,
+               "device " + devices_[attempt.device].capabilities.device_id + " was lost with it", now);
+    ++tasks_.extra(task).lost;
+  }
+  FinishedItem item;
+  if (at_most_once) {
+    const std::string message = "device " + devices_[attempt.device].capabilities.device_id +
+                                " was lost with it, and it may be dispatched only once";
+    item.error_message = message;
+    end(task, TaskStatus::Failed, "device_lost", &attempt, &item, now, out);
+  } else if (how == Lost::WithDevice && tasks_.extra(task).lost >= config_.lost_max) {
+    std::string message = "set aside: its devices were lost while they ran it (";
+    for (const AttemptError& error : tasks_.extra(task).errors) {
+      if (error.lost) message += (message.ends_with('(') ? "" : ", ") + error.device_id;
+    }
+    message += ")";
+    item.error_message = message;
+    end(task, TaskStatus::Failed, "poison", &attempt, &item, now, out);
+  } else {
+    queue_again(task, out);
+  }
+}
+
+void Scheduler::check_silence(DeviceIndex place, Now now, Effects& out) {
+  Device& device = devices_[place];
+  if (!device.known) return;
+  device.timed = false;
+  const auto arm = [&](TimePoint due) {
+    device.timed = true;
+    silences_.push({due, place.value, 0});
+  };
+  const Duration silence = now.monotonic - device.heard_at;
+  if (silence < config_.offline_after) {
+    if (device.connected) arm(device.heard_at + config_.offline_after);
+    return;
+  }
+  devices_.set_connected(place, false);
+  if (silence < config_.lease) {
+    arm(device.heard_at + config_.lease);
+    return;
+  }
+  give_up_all(place, Lost::WithDevice, now, out);
+  out.lost.push_back(place);
+}
+
+}  // namespace retire::core

@@ -1,0 +1,129 @@
+#include "broker/core/tasks.hpp"
+
+namespace retire::core {
+namespace {
+
+constexpr std::size_t kSlotsFirst = 1024;
+
+// IDs are the clients' choice, so both halves are mixed: a client that counts upwards must not fill one run of slots.
+std::size_t hash(const TaskId& id) {
+  std::uint64_t z = id.high() ^ (id.low() * 0x9e3779b97f4a7c15ull);
+  z = (z ^ (z >> 31)) * 0xbf58476d1ce4e5b9ull;
+  return static_cast<std::size_t>(z ^ (z >> 29));
+}
+
+}  // namespace
+
+TaskTable::TaskTable() : by_id_(kSlotsFirst) {}
+
+std::size_t TaskTable::slot_of(const TaskId& id) const {
+  const std::size_t mask = by_id_.size() - 1;
+  std::size_t slot = hash(id) & mask;
+  while (by_id_[slot] && tasks_[by_id_[slot]].id != id) slot = (slot + 1) & mask;
+  return slot;
+}
+
+void TaskTable::grow() {
+  std::vector<TaskIndex> old(by_id_.size() * 2);
+  old.swap(by_id_);
+  for (const TaskIndex task : old) {
+    if (task) by_id_[slot_of(tasks_[task].id)] = task;
+  }
+}
+
+TaskIndex TaskTable::find(const TaskId& id) const { return by_id_[slot_of(id)]; }
+
+TaskIndex TaskTable::add(const TaskId& id) {
+  if ((by_id_used_ + 1) * 3 > by_id_.size() * 2) grow();
+  const TaskIndex place = tasks_.add();
+  Task& task = tasks_[place];
+  task.id = id;
+  task.sequence = next_sequence_++;
+  ++by_status_[static_cast<std::size_t>(task.status)];
+
+  const std::size_t slot = slot_of(id);
+  RC_ASSERT(!by_id_[slot]);
+  by_id_[slot] = place;
+  ++by_id_used_;
+
+  const std::uint64_t number = task.sequence / kPage;
+  if (newest_page_ == nullptr || newest_page_number_ != number) {
+    std::unique_ptr<Page>& page = pages_[number];
+    if (page == nullptr) page = std::make_unique<Page>();
+    newest_page_ = page.get();
+    newest_page_number_ = number;
+  }
+  newest_page_->tasks[task.sequence % kPage] = place;
+  ++newest_page_->count;
+  return place;
+}
+
+void TaskTable::remove(TaskIndex place) {
+  Task& task = tasks_[place];
+  --by_status_[static_cast<std::size_t>(task.status)];
+  if (task.extra != 0) extras_.remove({task.extra});
+  if (task.ending != 0) endings_.remove({task.ending});
+
+  const auto page = pages_.find(task.sequence / kPage);
+  page->second->tasks[task.sequence % kPage] = TaskIndex{};
+  if (--page->second->count == 0) {
+    if (page->second.get() == newest_page_) newest_page_ = nullptr;
+    pages_.erase(page);
+  }
+
+  // Deletion without tombstones (Knuth, vol. 3, 6.4, algorithm R): what stands behind the hole moves up where it may.
+  const std::size_t mask = by_id_.size() - 1;
+  std::size_t hole = slot_of(task.id);
+  RC_ASSERT(by_id_[hole] == place);
+  by_id_[hole] = TaskIndex{};
+  --by_id_used_;
+  for (std::size_t at = (hole + 1) & mask; by_id_[at]; at = (at + 1) & mask) {
+    const std::size_t home = hash(tasks_[by_id_[at]].id) & mask;
+    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+    by_id_[hole] = by_id_[at];
+    by_id_[at] = TaskIndex{};
+    hole = at;
+  }
+  tasks_.remove(place);
+}
+
+TaskExtra& TaskTable::extra(TaskIndex place) {
+  Task& task = tasks_[place];
+  if (task.extra == 0) task.extra = extras_.add().value;
+  return extras_[{task.extra}];
+}
+
+const TaskExtra* TaskTable::find_extra(TaskIndex place) const {
+  const Task& task = tasks_[place];
+  return task.extra == 0 ? nullptr : &extras_[{task.extra}];
+}
+
+Ending& TaskTable::ending(TaskIndex place) {
+  Task& task = tasks_[place];
+  if (task.ending == 0) {
+    task.ending = endings_.add().value;
+    endings_[{task.ending}] = std::make_unique<Ending>();
+  }
+  return *endings_[{task.ending}];
+}
+
+const Ending* TaskTable::find_ending(TaskIndex place) const {
+  const Task& task = tasks_[place];
+  return task.ending == 0 ? nullptr : endings_[{task.ending}].get();
+}
+
+void TaskTable::drop_ending(TaskIndex place) {
+  Task& task = tasks_[place];
+  if (task.ending == 0) return;
+  endings_.remove({task.ending});
+  task.ending = 0;
+}
+
+void TaskTable::set_status(TaskIndex place, TaskStatus status) {
+  Task& task = tasks_[place];
+  --by_status_[static_cast<std::size_t>(task.status)];
+  ++by_status_[static_cast<std::size_t>(status)];
+  task.status = status;
+}
+
+}  // namespace retire::core

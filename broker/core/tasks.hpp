@@ -1,0 +1,144 @@
+// Every task main keeps: by place, by ID, and in the order of submission.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "broker/core/blob.hpp"
+#include "broker/core/index.hpp"
+#include "common/base/ids.hpp"
+#include "common/base/time.hpp"
+#include "common/model/reports.hpp"
+#include "common/model/task.hpp"
+
+namespace retire::core {
+
+// Who is told the result; 0 nobody. A number of the shell's that means nothing here.
+using Watcher = std::uint32_t;
+
+// How a task ended; made when it is final.
+struct Ending {
+  Blob data;
+  Blob error_message;
+  Blob traceback;
+  Blob logs;
+  bool has_data = false;
+  Duration run{};
+  WallTime assigned_at{};
+  WallTime started_at{};
+  WallTime completed_at{};
+  DeviceIndex device;
+  std::string reason;  // of a failure that is main's own: device_lost, retries_exhausted, …
+
+  std::size_t bytes() const {
+    return sizeof(Ending) + data.size() + error_message.size() + traceback.size() + logs.size();
+  }
+};
+
+// What only some tasks have.
+struct TaskExtra {
+  Blob metadata;
+  std::vector<AttemptError> errors;  // the latest kErrorHistoryMax
+  std::uint32_t lost = 0;            // attempts that ended with their device
+  TimePoint due{};                   // of the retry that is waited for
+  DeviceIndex avoid;                 // the device of the latest failure
+};
+constexpr std::size_t kErrorHistoryMax = 20;
+
+// A queued task is this record, its payload, its entry in the index by ID and its four bytes in the order of submission:
+// about 90 bytes and the payload.
+struct Task {
+  TaskId id;
+  std::uint64_t sequence = 0;  // order of submission, from 1
+  WallTime created_at{};
+  Blob payload;
+  SpecIndex spec;
+  TaskIndex queue_previous;  // neighbours in its lane, while it waits there
+  TaskIndex queue_next;
+  AttemptIndex attempt;  // the current one, while assigned or running
+  std::uint32_t extra = 0;
+  std::uint32_t ending = 0;
+  Watcher watcher = 0;
+  std::uint16_t failures = 0;  // attempts that failed, timed out or crashed
+  TaskStatus status = TaskStatus::Pending;
+  bool delayed = false;   // queued, but waits for its retry's time
+  bool returned = false;  // queued in its lane's set of those that regained their place
+};
+
+class TaskTable {
+ public:
+  TaskTable();
+
+  // Precondition: no task has this ID.
+  TaskIndex add(const TaskId& id);
+  void remove(TaskIndex task);
+  TaskIndex find(const TaskId& id) const;
+
+  Task& operator[](TaskIndex task) { return tasks_[task]; }
+  const Task& operator[](TaskIndex task) const { return tasks_[task]; }
+  std::size_t size() const { return tasks_.size(); }
+
+  TaskExtra& extra(TaskIndex task);  // made when there is none
+  const TaskExtra* find_extra(TaskIndex task) const;
+  Ending& ending(TaskIndex task);  // made when there is none
+  const Ending* find_ending(TaskIndex task) const;
+  void drop_ending(TaskIndex task);
+
+  // Every change of status goes through here, so that the counts are right.
+  void set_status(TaskIndex task, TaskStatus status);
+  std::uint64_t count(TaskStatus status) const { return by_status_.at(static_cast<std::size_t>(status)); }
+
+  // Visits tasks from the newest that is older than `before` (0: the newest of all) to the oldest; visit returns false
+  // to stop.
+  template <class Visit>
+  void newest_first(std::uint64_t before, Visit visit) const {
+    if (pages_.empty()) return;
+    if (before == 0) before = next_sequence_;
+    auto page = pages_.upper_bound((before - 1) / kPage);
+    while (page != pages_.begin()) {
+      --page;
+      for (std::uint64_t i = kPage; i-- > 0;) {
+        const TaskIndex task = page->second->tasks[i];
+        if (!task || page->first * kPage + i >= before) continue;
+        if (!visit(task)) return;
+      }
+    }
+  }
+  // Visits the kept tasks of one page of the order of submission (those with sequence / kPage == page).
+  template <class Visit>
+  void visit_page(std::uint64_t page, Visit visit) const {
+    const auto at = pages_.find(page);
+    if (at == pages_.end()) return;
+    for (const TaskIndex task : at->second->tasks) {
+      if (task) visit(task);
+    }
+  }
+  static constexpr std::uint64_t kPage = 1024;
+
+ private:
+  struct Page {
+    std::array<TaskIndex, kPage> tasks{};
+    std::uint32_t count = 0;
+  };
+
+  std::size_t slot_of(const TaskId& id) const;
+  void grow();
+
+  Slab<Task, TaskIndex> tasks_;
+  Slab<TaskExtra, Index<struct ExtraTag>> extras_;
+  Slab<std::unique_ptr<Ending>, Index<struct EndingTag>> endings_;
+  std::map<std::uint64_t, std::unique_ptr<Page>> pages_;
+  Page* newest_page_ = nullptr;
+  std::uint64_t newest_page_number_ = 0;
+  std::uint64_t next_sequence_ = 1;
+  std::array<std::uint64_t, kTaskStatusCount> by_status_{};
+  // Open addressing with linear probing; at most 2/3 full. 0 is a free slot.
+  std::vector<TaskIndex> by_id_;
+  std::size_t by_id_used_ = 0;
+};
+
+}  // namespace retire::core
