@@ -48,7 +48,6 @@ CURLM* new_multi() {
 // Failures that the same request would meet again.
 bool is_permanent(CURLcode code) {
   switch (code) {
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:

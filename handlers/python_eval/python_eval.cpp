@@ -3,6 +3,7 @@
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 #include <retire_cluster/payload.hpp>
 #include <stdexcept>
 
@@ -27,6 +28,13 @@ constexpr std::array<Limit, 6> kLimits = {{
     {RLIMIT_CORE, 0, 0},
 }};
 
+// As the stand-ins of version managers are.
+bool is_script(const std::string& file) {
+  char head[2] = {};
+  std::ifstream in(file, std::ios::binary);
+  return in.read(head, sizeof(head)) && head[0] == '#' && head[1] == '!';
+}
+
 [[noreturn]] void throw_died(const ChildEnd& end, const BoundedOutput& err) {
   const int signal = end.signalled() ? -end.exit_code() : 0;
   if (signal == SIGXCPU || signal == SIGKILL) {
@@ -43,9 +51,15 @@ constexpr std::array<Limit, 6> kLimits = {{
 
 }  // namespace
 
-PythonEval::PythonEval()
-    : python_(find_program("python3", own_path())), out_(2 * kAnswerBytesMax), err_(kErrorBytesMax) {
-  if (python_.empty()) throw std::runtime_error("python_eval: no python3 in PATH " + own_path());
+// The system's Python comes before whatever our own PATH would find.
+PythonEval::PythonEval() : PythonEval("/usr/bin:/usr/local/bin:" + own_path()) {}
+
+PythonEval::PythonEval(const std::string& path)
+    : python_(find_program("python3", path)), out_(2 * kAnswerBytesMax), err_(kErrorBytesMax) {
+  if (python_.empty()) throw std::runtime_error("python_eval: no python3 in " + path);
+  if (is_script(python_)) {  // it would need files and processes, which the limits forbid
+    throw std::runtime_error("python_eval: " + python_ + " is a script and not Python itself");
+  }
 }
 
 void PythonEval::run(const msgpack::object& payload, rc::Context& context) {

@@ -20,7 +20,9 @@ inline constexpr double kPythonSecondsMax = 30;
 
 class PythonEval {
  public:
-  PythonEval();  // throws when there is no python3 here
+  PythonEval();
+  // Looks for python3 in these directories; throws when it is in none of them.
+  explicit PythonEval(const std::string& path);
 
   // {"result": value, "expression": str}. A refusal's message begins "refused: ".
   void run(const msgpack::object& payload, retire_cluster::Context& context);

@@ -66,7 +66,8 @@ class HandlerInstance {
 class LoadedPlugin {
  public:
   // Loads the library, which runs its constructors: call check_trusted() first. A relative path is taken from the
-  // current directory. A file that was overwritten in place while loaded gives the old code; a replaced one the new.
+  // current directory. As long as a process holds the library of this path it gets the same code again, whatever the
+  // file is by then: new code is for a new process (or for after the last instance is gone).
   // Errors: PluginNotFound (no such file), PluginRefused (not a plugin, wrong ABI, a table that makes no sense).
   static Result<LoadedPlugin> open(const std::filesystem::path& file);
 
