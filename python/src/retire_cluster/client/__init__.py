@@ -1,0 +1,1 @@
+"""The client: a pure core, and a shell that owns the socket."""

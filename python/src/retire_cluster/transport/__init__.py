@@ -1,0 +1,1 @@
+"""What a client's and a worker's connection to main have in common."""
