@@ -201,8 +201,9 @@ class Fields {
       throw PayloadError(wrong(name, "must be an integer", found));
     }
     const bool beyond = found.type == msgpack::type::POSITIVE_INTEGER && found.via.u64 > std::uint64_t{INT64_MAX};
-    if (beyond || found.via.i64 > max) refuse(name, "must be at most " + std::to_string(max));
-    if (found.via.i64 < min) refuse(name, "must be at least " + std::to_string(min));
+    const std::string got = beyond ? std::to_string(found.via.u64) : std::to_string(found.via.i64);
+    if (beyond || found.via.i64 > max) refuse(name, "must be at most " + std::to_string(max) + ", got " + got);
+    if (found.via.i64 < min) refuse(name, "must be at least " + std::to_string(min) + ", got " + got);
     return found.via.i64;
   }
 

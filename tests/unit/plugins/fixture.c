@@ -1,6 +1,6 @@
 /* A plugin in plain C, whole or with one thing wrong; a definition says which. */
-#include <stddef.h>
 #include <retire_cluster/plugin_abi.h>
+#include <stddef.h>
 
 static int alive = 0;
 
@@ -16,7 +16,7 @@ static void* create(const rc_setup* setup, void (*refuse)(void* to, const char* 
 
 /* The first byte of the payload is what run() returns; the result tells how many instances live. */
 static int run(void* self, rc_bytes payload, const rc_context* context) {
-  uint8_t result = (uint8_t)*(int*)self;
+  uint8_t result = (uint8_t) * (int*)self;
   if (payload.size == 0) return RC_OK;
   if (payload.data[0] == RC_OK) context->result(context, &result, 1);
   if (payload.data[0] == RC_FAILED) context->error(context, "no luck", 7, "", 0);

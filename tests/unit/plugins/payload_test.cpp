@@ -54,7 +54,8 @@ TEST(Fields, NamesTheFieldThatIsWrong) {
   EXPECT_EQ(error_of([&] { fields.number("duration"); }), "field \"duration\" must be a number, got string");
   EXPECT_EQ(error_of([&] { fields.number("none"); }), "field \"none\" is missing");
   EXPECT_EQ(error_of([&] { fields.number("u", 0, 10); }), "field \"u\" must be at most 10, got 18446744073709551616");
-  EXPECT_EQ(error_of([&] { fields.integer("u"); }), "field \"u\" must be at most 9223372036854775807");
+  EXPECT_EQ(error_of([&] { fields.integer("u"); }),
+            "field \"u\" must be at most 9223372036854775807, got 18446744073709551615");
   EXPECT_EQ(error_of([&] { fields.integer("big"); }), "field \"big\" must be an integer, got number");
   EXPECT_EQ(error_of([&] { fields.text("list"); }), "field \"list\" must be a string, got list");
   EXPECT_EQ(error_of([&] { fields.boolean_or("list", true); }), "field \"list\" must be a boolean, got list");
