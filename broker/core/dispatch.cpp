@@ -215,7 +215,7 @@ void Scheduler::assign(TaskIndex task_place, DeviceIndex device_place, Now now, 
   ++device.tasks;
   ++counters_.scheduled;
   out.assigns.push_back(place);
-  if (spec.spec.requirements.at_most_once) out.records.push_back({Record::Kind::Dispatched, task_place});
+  if (spec.spec.requirements.at_most_once) out.records.push_back({Record::Kind::Dispatched, task_place, task.id});
 }
 
 // Takes the attempt off its device's books. Returns the next one of the device.

@@ -9,12 +9,13 @@
 
 namespace retire::core {
 
-// What the store must remember. The task or device itself is read from the core when the record is appended, which
-// happens before the next event.
+// What the store must remember. The task itself is read from the core when the record is appended, which happens before
+// the next event; a forgotten one is not there any more.
 struct Record {
   enum class Kind : std::uint8_t { Submitted, Dispatched, Retried, Ended, Forgotten };
   Kind kind = Kind::Submitted;
   TaskIndex task;
+  TaskId id;
 };
 
 struct Effects {

@@ -113,7 +113,7 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
       fresh_classes_.set(task_class.value);
       fresh_.push_back(task_class);
     }
-    out.records.push_back({Record::Kind::Submitted, place});
+    out.records.push_back({Record::Kind::Submitted, place, task.id});
   }
   counters_.submitted += added.size();
   counters_.submitted_again += outcome.known.size();
@@ -250,7 +250,7 @@ void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const Fini
   if (item.outcome != Outcome::FailedPermanently && task.failures <= retries) {
     ++counters_.retried;
     retry_later(place, retry_delay(task.failures), now, out);
-    out.records.push_back({Record::Kind::Retried, place});
+    out.records.push_back({Record::Kind::Retried, place, task.id});
     return;
   }
   const bool used_up = item.outcome != Outcome::FailedPermanently && retries > 0;
@@ -286,7 +286,7 @@ void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason,
   history_bytes_ += ending.bytes() + tasks_[place].payload.size();
   history_.push_back({place, tasks_[place].sequence, now.monotonic});
   out.ended.push_back(place);
-  out.records.push_back({Record::Kind::Ended, place});
+  out.records.push_back({Record::Kind::Ended, place, tasks_[place].id});
 }
 
 void Scheduler::forget(TaskIndex place, Effects& out) {
@@ -295,7 +295,7 @@ void Scheduler::forget(TaskIndex place, Effects& out) {
   RC_ASSERT(ending != nullptr && !task.attempt);
   history_bytes_ -= ending->bytes() + task.payload.size();
   if (ending->device) --devices_[ending->device].tasks;
-  out.records.push_back({Record::Kind::Forgotten, place});
+  out.records.push_back({Record::Kind::Forgotten, {}, task.id});
   const SpecIndex spec = task.spec;
   tasks_.remove(place);
   if (catalog_.release(spec)) {
@@ -312,6 +312,7 @@ void Scheduler::expire_history(Now now, Effects& out) {
   std::size_t kept = 0;
   while (history_.size() > kept && over()) {
     const Ended oldest = history_.front();
+    if (oldest.at == now.monotonic) break;  // its watchers are still to be told
     history_.pop_front();
     const Task& task = tasks_[oldest.task];
     if (task.sequence != oldest.sequence || !is_final(task.status)) continue;

@@ -73,6 +73,7 @@ class Scheduler {
   TaskIndex find(const TaskId& id) const { return tasks_.find(id); }
   // False if somebody else is told already: the shell keeps further watchers itself.
   bool watch(TaskIndex task, Watcher watcher);
+  void unwatch(TaskIndex task) { tasks_[task].watcher = 0; }
 
   // --- devices ---
 

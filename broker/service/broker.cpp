@@ -1,0 +1,234 @@
+#include "broker/service/broker.hpp"
+
+#include "common/logging/logging.hpp"
+
+namespace retire::service {
+namespace {
+
+// A turn takes so many frames at the most, so that time passes and answers leave under any load.
+constexpr int kFramesPerTurnMax = 256;
+constexpr Duration kTurnMax = std::chrono::milliseconds(500);
+constexpr Duration kBlockedRetry = std::chrono::milliseconds(5);
+constexpr Duration kSweepInterval = std::chrono::seconds(10);
+constexpr Duration kClientSilenceMax = std::chrono::minutes(10);
+
+}  // namespace
+
+Broker::Broker(const BrokerConfig& config, net::Router router, std::unique_ptr<store::Store> store)
+    : config_(config),
+      router_(std::move(router)),
+      store_(std::move(store)),
+      scheduler_(config.scheduler, config.epoch, config.seed) {
+  Rng rng(config.seed ^ 0x6d61696e);
+  const std::uint64_t high = rng.next();
+  instance_ = Uuid::random(high, rng.next());
+}
+
+Status Broker::run(const std::atomic<bool>& stop, int wake) {
+  while (!stop.load()) {
+    if (Status status = turn(kTurnMax, wake); !status.ok()) return status;
+  }
+  return ok_status();
+}
+
+Status Broker::turn(Duration timeout, int wake) {
+  poller_.clear();
+  poller_.add(router_);
+  if (wake >= 0) poller_.add(wake);
+  if (store_->readable() >= 0) poller_.add(store_->readable());
+  if (const auto due = scheduler_.next_deadline()) {
+    timeout = std::clamp(*due - SystemClock::now().monotonic, Duration::zero(), timeout);
+  }
+  if (blocked_) timeout = std::min(timeout, kBlockedRetry);
+  poller_.wait(timeout);
+
+  now_ = SystemClock::now();  // once: all of a turn happens at one moment
+  receive_all();
+  scheduler_.advance(now_, effects_);
+  carry_out();
+  end_turn();
+  store_->submit();
+  if (now_.monotonic >= next_sweep_) {
+    next_sweep_ = now_.monotonic + kSweepInterval;
+    sessions_.close_silent(now_.monotonic - kClientSilenceMax);
+  }
+  return flush();
+}
+
+void Broker::receive_all() {
+  for (int n = 0; n < kFramesPerTurnMax; ++n) {
+    const net::Received received = router_.receive(peer_, frame_);
+    if (received == net::Received::Nothing) break;
+    ++counters_.messages_in;
+    if (received == net::Received::Malformed) {
+      ++counters_.malformed;
+      refuse(peer_, 0, {ErrorCode::Malformed, "a message is one frame", {}, {}, {}});
+      continue;
+    }
+    handle(peer_, frame_.bytes());
+  }
+}
+
+void Broker::handle(const std::string& peer, std::string_view frame) {
+  std::uint64_t correlation = 0;
+  const Result<protocol::Envelope> envelope = protocol::decode_envelope(frame, correlation);
+  if (!envelope.ok()) {
+    ++counters_.malformed;
+    refuse(peer, correlation, {envelope.error().code, envelope.error().detail, {}, {}, {}});
+    return;
+  }
+  if (envelope.value().type == MessageType::Hello) {
+    hello(peer, envelope.value());
+    return;
+  }
+  Session* session = sessions_.find(peer);
+  if (session == nullptr) {
+    ++counters_.hello_required;
+    refuse(peer, correlation, {ErrorCode::HelloRequired, "main does not know this connection; say hello", {}, {}, {}});
+    return;
+  }
+  session->heard_at = now_.monotonic;
+  dispatch(*session, envelope.value());
+}
+
+void Broker::dispatch(Session& session, const protocol::Envelope& envelope) {
+  const bool taken = session.kind == PeerKind::Client ? handle_client(session, envelope)
+                                                      : handle_worker(session, envelope);
+  if (taken) return;
+  fail(session, envelope.correlation,
+       {ErrorCode::NotPermitted, std::string("a ") + (session.kind == PeerKind::Client ? "client" : "worker") +
+                                     " may not send \"" + std::string(to_string(envelope.type)) + "\""});
+}
+
+void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) {
+  Hello message;
+  if (const Status decoded = protocol::decode(envelope.body, message); !decoded.ok()) {
+    ++counters_.malformed;
+    refuse(peer, envelope.correlation, {decoded.error().code, decoded.error().detail, {}, {}, {}});
+    return;
+  }
+  if (message.version_min > kProtocolVersion || message.version_max < kProtocolVersion) {
+    refuse(peer, envelope.correlation,
+           {ErrorCode::UnsupportedVersion,
+            "main speaks protocol version 1, " + message.program + " speaks " + std::to_string(message.version_min) +
+                " to " + std::to_string(message.version_max) + "; upgrade the older one", {}, {}, {}});
+    return;
+  }
+  if (sessions_.size() >= config_.sessions_max && sessions_.find(peer) == nullptr) {
+    refuse(peer, envelope.correlation,
+           {ErrorCode::Busy, "main holds " + std::to_string(sessions_.size()) + " connections, the most it takes", {}, {},
+            Duration(std::chrono::seconds(5))});
+    return;
+  }
+
+  Session& session = sessions_.open(peer, message.peer, message.instance, now_.monotonic);
+  Welcome welcome;
+  welcome.program = "retire-cluster-main/" RC_VERSION;
+  welcome.instance = instance_;
+  welcome.epoch = config_.epoch;
+  welcome.durable = store_->is_durable();
+  welcome.heartbeat = config_.heartbeat;
+  welcome.offline_after = config_.scheduler.offline_after;
+  welcome.lease = config_.scheduler.lease;
+  welcome.message_bytes_max = kMessageBytesMax;
+  welcome.payload_bytes_max = kPayloadBytesMax;
+  welcome.result_bytes_max = kResultBytesMax;
+
+  if (message.peer == PeerKind::Worker) {
+    const std::string& id = message.device->device_id;
+    if (Session* former = sessions_.by_device(scheduler_.find_device(id)); former != nullptr && former != &session) {
+      if (former->instance != message.instance) {
+        logging::warn("device={} is joined by another process; the former one is told to stop", id);
+        refuse(former->routing_id, 0,
+               {ErrorCode::Replaced, "another process has joined as device " + id +
+                                         "; give each worker a --data-dir or --device-id of its own", {}, {}, {}});
+      }
+      sessions_.close(*former);
+    }
+    const core::DeviceIndex device = scheduler_.join(*message.device, message.instance, message.held, message.draining,
+                                                     now_, welcome.abandon, effects_);
+    sessions_.bind_device(session, device);
+    logging::info("device={} joined program={} slots={} handlers={} held={} abandoned={}", id, message.program,
+                  message.device->slots, message.device->handlers.size(), message.held.size(), welcome.abandon.size());
+  }
+  std::string frame;
+  protocol::encode(frame, envelope.correlation, welcome);
+  reply(session, std::move(frame));
+  carry_out();
+}
+
+void Broker::refuse(std::string_view peer, std::uint64_t correlation, const ErrorReply& error) {
+  logging::debug("refused code={} message={}", to_string(error.code), error.message);
+  std::string frame;
+  protocol::encode(frame, correlation, error);
+  ++counters_.messages_out;
+  router_.send(peer, std::move(frame));  // best effort: this peer has no session to keep it for
+}
+
+bool Broker::fail(Session& session, std::uint64_t correlation, const Error& error) {
+  if (error.code == ErrorCode::Malformed) ++counters_.malformed;
+  std::string frame;
+  protocol::encode(frame, correlation, ErrorReply{error.code, error.detail, {}, {}, {}});
+  reply(session, std::move(frame));
+  return true;
+}
+
+void Broker::reply(Session& session, std::string&& frame, store::Position after) {
+  session.outbox_bytes += frame.size();
+  session.outbox.push_back({std::move(frame), after});
+  if (!session.in_flush_list) {
+    session.in_flush_list = true;
+    unsent_.push_back(session.routing_id);
+  }
+}
+
+Status Broker::flush() {
+  const Result<store::Position> durable = store_->durable();
+  if (!durable.ok()) return durable.error();
+  blocked_ = false;
+  std::vector<std::string> waiting;
+  waiting.swap(unsent_);
+  for (std::string& peer : waiting) {
+    Session* session = sessions_.find(peer);
+    if (session == nullptr) continue;
+    if (!flush(*session, durable.value())) continue;  // closed
+    if (session->outbox.empty()) {
+      session->in_flush_list = false;
+    } else {
+      unsent_.push_back(std::move(peer));
+    }
+  }
+  return ok_status();
+}
+
+// Sends what may be sent. False if the session was closed over it.
+bool Broker::flush(Session& session, store::Position durable) {
+  while (!session.outbox.empty() && session.outbox.front().after <= durable) {
+    std::string frame = std::move(session.outbox.front().frame);
+    const std::size_t bytes = frame.size();
+    switch (router_.send(session.routing_id, std::move(frame))) {
+      case net::Sent::Yes:
+        ++counters_.messages_out;
+        session.outbox_bytes -= bytes;
+        session.outbox.pop_front();
+        break;
+      case net::Sent::WouldBlock:
+        session.outbox.front().frame = std::move(frame);
+        blocked_ = true;
+        if (session.outbox_bytes <= config_.outbox_bytes_max) return true;
+        ++counters_.peers_cut;
+        logging::warn("a peer was cut: {} bytes wait for it and it does not read", session.outbox_bytes);
+        close(session);
+        return false;
+      case net::Sent::NoPeer:
+        // It will connect again and say hello; what it holds is settled then, or when its lease is over.
+        close(session);
+        return false;
+    }
+  }
+  return true;
+}
+
+void Broker::close(Session& session) { sessions_.close(session); }
+
+}  // namespace retire::service

@@ -1,0 +1,122 @@
+// Main's loop: frames in, the scheduler's steps, records to the store, frames out. Dull on purpose: what is decided is
+// decided in broker/core.
+//
+// Threads: one. Order of a turn: receive a bounded number of frames; step each; let time pass; hand the records to the
+// store; send each frame when the store has reached its position.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/core/scheduler.hpp"
+#include "broker/service/session.hpp"
+#include "broker/store/store.hpp"
+#include "common/net/socket.hpp"
+
+namespace retire::service {
+
+struct BrokerConfig {
+  core::SchedulerConfig scheduler;
+  Duration heartbeat = std::chrono::seconds(5);
+  std::uint64_t epoch = 1;
+  std::uint64_t seed = 0;
+  std::size_t sessions_max = 20'000;
+  std::size_t outbox_bytes_max = std::size_t{256} << 20;  // of one peer that does not read; beyond it the peer is cut
+};
+
+// What happens as a matter of course and is only counted.
+struct BrokerCounters {
+  std::uint64_t messages_in = 0;
+  std::uint64_t messages_out = 0;
+  std::uint64_t malformed = 0;
+  std::uint64_t hello_required = 0;
+  std::uint64_t peers_cut = 0;
+};
+
+class Broker {
+ public:
+  Broker(const BrokerConfig& config, net::Router router, std::unique_ptr<store::Store> store);
+
+  // Runs until `stop` is set (checked twice a second, and when `wake` is readable). Errors: StorageFailed.
+  Status run(const std::atomic<bool>& stop, int wake);
+
+  // One turn; waits at most `timeout` for something to do.
+  Status turn(Duration timeout, int wake);
+
+  const BrokerCounters& counters() const { return counters_; }
+
+ private:
+  // broker.cpp
+  void receive_all();
+  void handle(const std::string& peer, std::string_view frame);
+  void dispatch(Session& session, const protocol::Envelope& envelope);
+  void hello(const std::string& peer, const protocol::Envelope& envelope);
+  void refuse(std::string_view peer, std::uint64_t correlation, const ErrorReply& error);
+  Status read(Session& session, const protocol::Envelope& envelope, Status decoded);
+
+  // client_requests.cpp
+  bool handle_client(Session& session, const protocol::Envelope& envelope);
+  void on_submit(Session& session, const protocol::Envelope& envelope);
+  void on_wait(Session& session, const protocol::Envelope& envelope);
+  void on_forget(Session& session, const protocol::Envelope& envelope);
+  void on_get(Session& session, const protocol::Envelope& envelope);
+  void on_list(Session& session, const protocol::Envelope& envelope);
+  void on_cancel(Session& session, const protocol::Envelope& envelope);
+  void on_why(Session& session, const protocol::Envelope& envelope);
+  void on_stats(Session& session, const protocol::Envelope& envelope);
+  void on_devices(Session& session, const protocol::Envelope& envelope);
+  void watch(Session& session, core::TaskIndex task);
+
+  // worker_messages.cpp
+  bool handle_worker(Session& session, const protocol::Envelope& envelope);
+
+  // effects.cpp
+  void carry_out();
+  void gather_assign(core::AttemptIndex attempt);
+  void gather_result(Session& session, core::TaskIndex task);
+  void tell_watchers(core::TaskIndex task);
+  void close_assign(Session& session);
+  void close_results(Session& session);
+  void gathering(Session& session);
+  void end_turn();
+
+  // sending
+  void reply(Session& session, std::string&& frame, store::Position after = 0);
+  bool fail(Session& session, std::uint64_t correlation, const Error& error);
+  Status flush();
+  bool flush(Session& session, store::Position durable);
+  void close(Session& session);
+
+  BrokerConfig config_;
+  InstanceId instance_;
+  net::Router router_;
+  std::unique_ptr<store::Store> store_;
+  core::Scheduler scheduler_;
+  core::Effects effects_;
+  SessionTable sessions_;
+  BrokerCounters counters_;
+  net::Poller poller_;
+  Now now_;
+  store::Position appended_ = 0;
+
+  std::vector<std::string> gathering_;  // routing IDs of sessions that gathered something in this turn
+  std::vector<std::string> unsent_;     // and of those whose outbox is not empty
+  bool blocked_ = false;                // whether some peer's queue was full
+  // A task that more than one client watches; the first stands in the task itself.
+  std::unordered_multimap<std::uint32_t, core::Watcher> more_watchers_;
+  TimePoint next_sweep_{};
+
+  // Decoded messages that keep their capacity.
+  Submit submit_;
+  Finished finished_;
+  AttemptIds attempts_;
+  TaskIds ids_;
+  Heartbeat heartbeat_;
+  net::Frame frame_;
+  std::string peer_;
+};
+
+}  // namespace retire::service

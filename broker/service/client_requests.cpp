@@ -1,0 +1,214 @@
+// What clients ask for.
+#include "broker/service/broker.hpp"
+#include "common/logging/logging.hpp"
+
+namespace retire::service {
+
+bool Broker::handle_client(Session& session, const protocol::Envelope& envelope) {
+  switch (envelope.type) {
+    case MessageType::Submit: on_submit(session, envelope); return true;
+    case MessageType::Wait: on_wait(session, envelope); return true;
+    case MessageType::Forget: on_forget(session, envelope); return true;
+    case MessageType::Get: on_get(session, envelope); return true;
+    case MessageType::List: on_list(session, envelope); return true;
+    case MessageType::Cancel: on_cancel(session, envelope); return true;
+    case MessageType::Why: on_why(session, envelope); return true;
+    case MessageType::Stats: on_stats(session, envelope); return true;
+    case MessageType::Devices: on_devices(session, envelope); return true;
+    case MessageType::Heartbeat: {
+      std::string frame;
+      protocol::encode(frame, envelope.correlation, Heartbeat{});
+      reply(session, std::move(frame));
+      return true;
+    }
+    case MessageType::Goodbye: close(session); return true;
+    default: return false;
+  }
+}
+
+void Broker::on_submit(Session& session, const protocol::Envelope& envelope) {
+  if (const Status decoded = protocol::decode(envelope.body, submit_); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  auto outcome = scheduler_.submit(submit_, submit_.notify ? session.watcher : 0, now_, effects_);
+  if (const auto* refused = std::get_if<core::BatchError>(&outcome)) {
+    std::string frame;
+    protocol::encode(frame, envelope.correlation,
+                     ErrorReply{refused->error.code, refused->error.detail, refused->index, {}, refused->retry_after});
+    reply(session, std::move(frame));
+    return;
+  }
+  const auto& accepted = std::get<core::SubmitOutcome>(outcome);
+  carry_out();  // appends the records that the answer reveals
+
+  Submitted answer;
+  answer.count = accepted.tasks.size();
+  answer.known = accepted.known;
+  bool chosen = false;
+  for (const SubmitItem& item : submit_.tasks) chosen = chosen || !item.id;
+  if (chosen) {
+    for (const core::TaskIndex task : accepted.tasks) answer.ids.push_back(scheduler_.task(task).id);
+  }
+  std::string frame;
+  protocol::encode(frame, envelope.correlation, answer);
+  reply(session, std::move(frame), appended_);
+  if (!submit_.notify) return;
+  for (const std::uint64_t i : accepted.known) watch(session, accepted.tasks[i]);
+}
+
+void Broker::watch(Session& session, core::TaskIndex task) {
+  if (is_final(scheduler_.task(task).status)) {
+    gather_result(session, task);
+    return;
+  }
+  if (scheduler_.watch(task, session.watcher)) return;
+  const auto [first, last] = more_watchers_.equal_range(task.value);
+  for (auto at = first; at != last; ++at) {
+    if (at->second == session.watcher) return;
+  }
+  more_watchers_.emplace(task.value, session.watcher);
+}
+
+void Broker::on_wait(Session& session, const protocol::Envelope& envelope) {
+  if (const Status decoded = protocol::decode_ids(envelope.body, "ids", ids_); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  std::vector<TaskId> unknown;
+  std::vector<core::TaskIndex> known;
+  for (const TaskId& id : ids_.ids) {
+    if (const core::TaskIndex task = scheduler_.find(id)) {
+      known.push_back(task);
+    } else {
+      unknown.push_back(id);
+    }
+  }
+  std::string frame;
+  protocol::encode_ids(frame, MessageType::Waiting, envelope.correlation, unknown);
+  reply(session, std::move(frame));
+  for (const core::TaskIndex task : known) watch(session, task);
+}
+
+void Broker::on_forget(Session& session, const protocol::Envelope& envelope) {
+  if (const Status decoded = protocol::decode_ids(envelope.body, "ids", ids_); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  for (const TaskId& id : ids_.ids) {
+    const core::TaskIndex task = scheduler_.find(id);
+    if (!task) continue;
+    if (scheduler_.task(task).watcher == session.watcher) scheduler_.unwatch(task);
+    const auto [first, last] = more_watchers_.equal_range(task.value);
+    for (auto at = first; at != last; ++at) {
+      if (at->second != session.watcher) continue;
+      more_watchers_.erase(at);
+      break;
+    }
+  }
+}
+
+void Broker::on_get(Session& session, const protocol::Envelope& envelope) {
+  Get request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  std::vector<std::optional<TaskReport>> reports;
+  std::size_t bytes = 0;
+  for (const TaskId& id : request.ids) {
+    const core::TaskIndex task = scheduler_.find(id);
+    if (!task) {
+      reports.emplace_back();
+      continue;
+    }
+    reports.emplace_back(scheduler_.report(task, request.payload, request.result));
+    const TaskReport& report = *reports.back();
+    bytes += report.payload.value_or("").size() + report.result_data.value_or("").size() + report.logs.size();
+    if (bytes > kMessageBytesMax - (kMessageBytesMax / 8) && request.ids.size() > 1) {
+      fail(session, envelope.correlation,
+           {ErrorCode::TooLarge, "the tasks asked for do not fit into one message; ask for fewer, or without payloads"});
+      return;
+    }
+  }
+  std::string frame;
+  protocol::encode_tasks(frame, envelope.correlation, reports, std::nullopt);
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_list(Session& session, const protocol::Envelope& envelope) {
+  List request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  std::optional<std::uint64_t> next_cursor;
+  std::vector<std::optional<TaskReport>> reports;
+  for (const core::TaskIndex task : scheduler_.list(request, next_cursor)) {
+    reports.emplace_back(scheduler_.report(task, false, false));
+  }
+  std::string frame;
+  protocol::encode_tasks(frame, envelope.correlation, reports, next_cursor);
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_cancel(Session& session, const protocol::Envelope& envelope) {
+  if (const Status decoded = protocol::decode_ids(envelope.body, "ids", ids_); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  Cancelled answer;
+  for (const TaskId& id : ids_.ids) answer.cancelled.push_back(scheduler_.cancel(id, now_, effects_));
+  carry_out();
+  std::string frame;
+  protocol::encode(frame, envelope.correlation, answer);
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_why(Session& session, const protocol::Envelope& envelope) {
+  Why request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  std::string frame;
+  if (request.id) {
+    const core::TaskIndex task = scheduler_.find(*request.id);
+    if (!task) {
+      fail(session, envelope.correlation, {ErrorCode::NotFound, "no task " + request.id->text()});
+      return;
+    }
+    protocol::encode(frame, envelope.correlation, scheduler_.explain(task));
+  } else {
+    protocol::encode(frame, envelope.correlation, scheduler_.explain(*request.spec));
+  }
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_stats(Session& session, const protocol::Envelope& envelope) {
+  if (const Status decoded = protocol::decode_empty(envelope.body); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  std::string frame;
+  protocol::encode(frame, envelope.correlation, scheduler_.statistics(now_));
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_devices(Session& session, const protocol::Envelope& envelope) {
+  Devices request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  const std::vector<DeviceReport> reports = scheduler_.device_reports(request.device_id);
+  if (!request.device_id.empty() && reports.empty()) {
+    fail(session, envelope.correlation, {ErrorCode::NotFound, "no device \"" + request.device_id + "\""});
+    return;
+  }
+  std::string frame;
+  protocol::encode(frame, envelope.correlation, reports);
+  reply(session, std::move(frame));
+}
+
+}  // namespace retire::service

@@ -1,0 +1,176 @@
+// Carries out what the scheduler has decided. Records are appended at once, while what they are about is as it was
+// decided; messages are gathered by peer and framed when the turn ends.
+#include <algorithm>
+
+#include "broker/service/broker.hpp"
+#include "common/logging/logging.hpp"
+
+namespace retire::service {
+namespace {
+
+store::Record::Kind kind_of(core::Record::Kind kind) {
+  switch (kind) {
+    case core::Record::Kind::Submitted: return store::Record::Kind::Submitted;
+    case core::Record::Kind::Dispatched: return store::Record::Kind::Dispatched;
+    case core::Record::Kind::Retried: return store::Record::Kind::Retried;
+    case core::Record::Kind::Ended: return store::Record::Kind::Ended;
+    case core::Record::Kind::Forgotten: return store::Record::Kind::Forgotten;
+  }
+  return store::Record::Kind::Submitted;
+}
+
+}  // namespace
+
+void Broker::carry_out() {
+  if (store_->is_durable()) {
+    for (const core::Record& record : effects_.records) {
+      store::Record stored;
+      stored.kind = kind_of(record.kind);
+      if (record.task) stored.task = scheduler_.report(record.task, true, true);
+      stored.task.id = record.id;
+      appended_ = store_->append(stored);
+    }
+  }
+  for (const core::TaskIndex task : effects_.ended) tell_watchers(task);
+  for (const core::AttemptIndex attempt : effects_.assigns) gather_assign(attempt);
+  for (const core::Effects::Order& order : effects_.recalls) {
+    if (Session* session = sessions_.by_device(order.device)) {
+      gathering(*session);
+      session->recalls.push_back(order.attempt);
+    }
+  }
+  for (const core::Effects::Order& order : effects_.stops) {
+    if (Session* session = sessions_.by_device(order.device)) {
+      gathering(*session);
+      session->stops.push_back(order.attempt);
+    }
+  }
+  for (const core::DeviceIndex device : effects_.lost) {
+    logging::warn("device={} is lost: silent for longer than its lease; its tasks go to others",
+                  scheduler_.device(device).capabilities.device_id);
+    if (Session* session = sessions_.by_device(device)) close(*session);
+  }
+  effects_.clear();
+}
+
+void Broker::gathering(Session& session) {
+  if (session.gathering) return;
+  session.gathering = true;
+  gathering_.push_back(session.routing_id);
+}
+
+void Broker::gather_assign(core::AttemptIndex place) {
+  const core::Attempt& attempt = scheduler_.attempt(place);
+  Session* session = sessions_.by_device(attempt.device);
+  if (session == nullptr) {
+    // Its session was closed and its hello has not come yet: the attempt is not confirmed then and goes back.
+    return;
+  }
+  gathering(*session);
+  const core::SpecIndex spec_place = scheduler_.spec_of(place);
+  auto known = std::find_if(session->assign_specs.begin(), session->assign_specs.end(),
+                            [&](const auto& entry) { return entry.first == spec_place; });
+  if (known == session->assign_specs.end()) {
+    const TaskSpec& spec = scheduler_.catalog().spec(spec_place).spec;
+    const std::uint32_t index =
+        session->assigns.add_spec({spec.type, from_seconds(spec.requirements.timeout_seconds), spec.priority,
+                                   spec.requirements.at_most_once});
+    session->assign_specs.emplace_back(spec_place, index);
+    known = session->assign_specs.end() - 1;
+  }
+  const core::Task& task = scheduler_.task(attempt.task);
+  scheduler_.put_into_assign(place);
+  session->assigns.add({task.id, attempt.id, known->second, task.payload.view(), attempt.number});
+  if (session->assigns.count() >= kBatchItemsTarget || session->assigns.bytes() >= kBatchBytesTarget) {
+    close_assign(*session);
+  }
+}
+
+void Broker::close_assign(Session& session) {
+  if (session.assigns.count() == 0) return;
+  const std::uint64_t number = scheduler_.close_assign(session.device);
+  session.assign_specs.clear();
+  reply(session, session.assigns.take(number));
+}
+
+void Broker::tell_watchers(core::TaskIndex task) {
+  const core::Watcher watcher = scheduler_.task(task).watcher;
+  if (watcher != 0) {
+    if (Session* session = sessions_.by_watcher(watcher)) gather_result(*session, task);
+    scheduler_.unwatch(task);
+  }
+  if (more_watchers_.empty()) return;
+  const auto [first, last] = more_watchers_.equal_range(task.value);
+  for (auto at = first; at != last; ++at) {
+    if (Session* session = sessions_.by_watcher(at->second)) gather_result(*session, task);
+  }
+  more_watchers_.erase(task.value);
+}
+
+void Broker::gather_result(Session& session, core::TaskIndex place) {
+  gathering(session);
+  const core::Task& task = scheduler_.task(place);
+  const core::Ending* ending = scheduler_.tasks().find_ending(place);
+  RC_ASSERT(ending != nullptr);
+  ResultItem item;
+  item.id = task.id;
+  item.status = task.status;
+  if (ending->has_data) item.data = ending->data.view();
+  if (ending->device) {
+    auto known = std::find_if(session.result_devices.begin(), session.result_devices.end(),
+                              [&](const auto& entry) { return entry.first == ending->device; });
+    if (known == session.result_devices.end()) {
+      session.result_devices.emplace_back(
+          ending->device, session.results.add_device(scheduler_.device(ending->device).capabilities.device_id));
+      known = session.result_devices.end() - 1;
+    }
+    item.device = known->second;
+  }
+  item.started_at = ending->started_at;
+  item.completed_at = ending->completed_at;
+  item.run = ending->run;
+  item.error_message = ending->error_message.view();
+  item.traceback = ending->traceback.view();
+  item.logs = ending->logs.view();
+  if (session.results.count() > 0 &&
+      session.results.bytes() + item.data.value_or("").size() + item.logs.size() > kMessageBytesMax / 2) {
+    close_results(session);
+    gather_result(session, place);
+    return;
+  }
+  session.results.add(item);
+  if (session.results.count() >= kBatchItemsTarget || session.results.bytes() >= kBatchBytesTarget) {
+    close_results(session);
+  }
+}
+
+void Broker::close_results(Session& session) {
+  if (session.results.count() == 0) return;
+  session.result_devices.clear();
+  reply(session, session.results.take(0), appended_);
+}
+
+// Frames what was gathered: first what is new, then what takes it back.
+void Broker::end_turn() {
+  std::vector<std::string> peers;
+  peers.swap(gathering_);
+  for (const std::string& peer : peers) {
+    Session* session = sessions_.find(peer);
+    if (session == nullptr || !session->gathering) continue;
+    session->gathering = false;
+    close_assign(*session);
+    close_results(*session);
+    for (const auto& [type, attempts] : {std::pair{MessageType::Recall, &session->recalls},
+                                         std::pair{MessageType::Stop, &session->stops}}) {
+      if (attempts->empty()) continue;
+      std::string frame;
+      protocol::encode_attempts(frame, type, 0, *attempts);
+      reply(*session, std::move(frame));
+      attempts->clear();
+    }
+  }
+  peers.clear();
+  if (gathering_.empty()) gathering_.swap(peers);  // keeps the capacity
+}
+
+}  // namespace retire::service

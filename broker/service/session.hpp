@@ -1,0 +1,76 @@
+// Who is at the other end of a connection. The one place where identity is kept: nothing is derived from a routing ID,
+// which is random, or from what a payload claims.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/core/index.hpp"
+#include "broker/core/tasks.hpp"
+#include "broker/store/store.hpp"
+#include "common/model/messages.hpp"
+#include "common/protocol/codec.hpp"
+
+namespace retire::service {
+
+struct Session {
+  std::string routing_id;
+  PeerKind kind = PeerKind::Client;
+  InstanceId instance;
+  core::DeviceIndex device;   // of a worker
+  core::Watcher watcher = 0;  // of a client: what the core calls it
+  TimePoint heard_at{};
+
+  // What is gathered in this turn, one message each when the turn ends.
+  protocol::AssignBatch assigns;
+  std::vector<std::pair<core::SpecIndex, std::uint32_t>> assign_specs;  // interned in the open message
+  std::vector<AttemptId> assign_attempts;
+  std::vector<AttemptId> recalls;
+  std::vector<AttemptId> stops;
+  protocol::ResultsBatch results;
+  std::vector<std::pair<core::DeviceIndex, std::uint32_t>> result_devices;
+  bool gathering = false;
+
+  // Frames in the order they must arrive, each to be sent when the store has reached its position.
+  struct Outgoing {
+    std::string frame;
+    store::Position after = 0;
+  };
+  std::deque<Outgoing> outbox;
+  std::size_t outbox_bytes = 0;
+  bool in_flush_list = false;
+};
+
+class SessionTable {
+ public:
+  Session* find(std::string_view routing_id);
+  // Replaces a former session of this connection.
+  Session& open(const std::string& routing_id, PeerKind kind, const InstanceId& instance, TimePoint now);
+  void close(Session& session);
+
+  Session* by_watcher(core::Watcher watcher);
+  Session* by_device(core::DeviceIndex device);
+  void bind_device(Session& session, core::DeviceIndex device);
+  std::size_t size() const { return sessions_.size(); }
+
+  // Closes those not heard since `before`; they will be asked to say hello when they speak again.
+  void close_silent(TimePoint before);
+
+ private:
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+  std::unordered_map<std::string, std::unique_ptr<Session>, Hash, std::equal_to<>> sessions_;
+  std::unordered_map<core::Watcher, Session*> by_watcher_;
+  std::map<core::DeviceIndex, Session*> by_device_;
+  core::Watcher last_watcher_ = 0;
+};
+
+}  // namespace retire::service

@@ -1,0 +1,75 @@
+// What workers report.
+#include "broker/service/broker.hpp"
+#include "common/logging/logging.hpp"
+
+namespace retire::service {
+
+bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope) {
+  const core::DeviceIndex device = session.device;
+  const auto& name = [&]() -> const std::string& { return scheduler_.device(device).capabilities.device_id; };
+  const auto readable = [&](const Status& decoded) {
+    if (decoded.ok()) return true;
+    logging::warn("device={} sent an unreadable {}: {}", name(), to_string(envelope.type), decoded.error().detail);
+    fail(session, envelope.correlation, decoded.error());
+    return false;
+  };
+
+  switch (envelope.type) {
+    case MessageType::Finished: {
+      if (!readable(protocol::decode(envelope.body, finished_))) return true;
+      for (const FinishedItem& item : finished_.results) {
+        scheduler_.finished(device, item, now_, effects_);
+        carry_out();
+      }
+      std::string frame;
+      protocol::encode_empty(frame, MessageType::Ack, envelope.correlation);
+      reply(session, std::move(frame), appended_);
+      return true;
+    }
+    case MessageType::Started:
+      if (readable(protocol::decode_attempts(envelope.body, attempts_))) {
+        scheduler_.started(device, attempts_.attempts, now_, effects_);
+      }
+      break;
+    case MessageType::Returned:
+      if (readable(protocol::decode_attempts(envelope.body, attempts_))) {
+        scheduler_.returned(device, attempts_.attempts, now_, effects_);
+      }
+      break;
+    case MessageType::Heartbeat: {
+      if (!readable(protocol::decode(envelope.body, heartbeat_))) return true;
+      scheduler_.heartbeat(device, heartbeat_, now_, effects_);
+      std::string frame;
+      protocol::encode(frame, envelope.correlation, Heartbeat{});
+      reply(session, std::move(frame));
+      break;
+    }
+    case MessageType::DeviceUpdate: {
+      DeviceUpdate message;
+      if (!readable(protocol::decode(envelope.body, message))) return true;
+      if (message.device.device_id != name()) {
+        fail(session, envelope.correlation, {ErrorCode::NotPermitted, "a device cannot change its ID from " + name() +
+                                                                          " to " + message.device.device_id});
+        return true;
+      }
+      logging::info("device={} offers handlers={}", name(), message.device.handlers.size());
+      scheduler_.update(device, message.device, now_, effects_);
+      break;
+    }
+    case MessageType::Drain:
+      logging::info("device={} drains", name());
+      scheduler_.drain(device, now_, effects_);
+      break;
+    case MessageType::Goodbye:
+      logging::info("device={} left", name());
+      scheduler_.left(device, now_, effects_);
+      carry_out();
+      close(session);
+      return true;
+    default: return false;
+  }
+  carry_out();
+  return true;
+}
+
+}  // namespace retire::service
