@@ -1,0 +1,230 @@
+#include "worker/host/host_process.hpp"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <retire_cluster/msgpack_check.hpp>
+
+#include "common/model/limits.hpp"
+#include "common/protocol/codec.hpp"
+
+namespace retire::host {
+namespace {
+
+constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+// One result at its largest, with its error and its log in msgpack.
+constexpr std::size_t kRecordMax = kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax +
+                                   kErrorMessageBytesMax + 4096;
+constexpr std::size_t kBufferKept = std::size_t{1} << 20;
+
+template <class Header>
+void append(std::string& out, const Header& header) {
+  out.append(reinterpret_cast<const char*>(&header), sizeof header);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& program, const std::string& plugin_file,
+                                                        const std::string& encoded_setup) {
+  Result<PageMapping> page = PageMapping::create();
+  if (!page.ok()) return page.error();
+  Result<Spawned> spawned = spawn_host(program, {"--run", plugin_file}, page.value().descriptor());
+  if (!spawned.ok()) return spawned.error();
+  page.value().close_descriptor();
+  std::unique_ptr<HostProcess> host(
+      new HostProcess(std::move(spawned).value(), std::move(page).value(), plugin_file));
+  append(host->out_, static_cast<std::uint32_t>(encoded_setup.size()));
+  host->out_ += encoded_setup;
+  return host;
+}
+
+HostProcess::HostProcess(Spawned spawned, PageMapping page, std::string plugin_file)
+    : plugin_file_(std::move(plugin_file)),
+      pid_(spawned.pid),
+      socket_(std::move(spawned.socket)),
+      output_(std::move(spawned.output)),
+      page_(std::move(page)),
+      ring_(page_.page()) {}
+
+HostProcess::~HostProcess() {
+  if (!reaped_) {
+    kill_group(pid_);
+    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+}
+
+void HostProcess::begin_runs(std::string_view handler, std::size_t count) {
+  if (out_done_ == out_.size()) {
+    out_.clear();
+    out_done_ = 0;
+    if (out_.capacity() > kBufferKept) out_ = {};
+  }
+  message_at_ = out_.size();
+  append(out_, std::uint32_t{0});
+  append(out_, RunsHeader{static_cast<std::uint32_t>(count), static_cast<std::uint32_t>(handler.size())});
+  out_ += handler;
+  handed_ += count;
+}
+
+void HostProcess::add_run(const RunRequest& run) {
+  RunHeader header;
+  header.sequence = run.sequence;
+  run.task.to_bytes(reinterpret_cast<char*>(header.task));
+  header.timeout_us = static_cast<std::uint64_t>(run.timeout.count());
+  header.number = run.number;
+  header.payload_bytes = static_cast<std::uint32_t>(run.payload.size());
+  append(out_, header);
+  out_ += run.payload;
+  last_sequence_ = run.sequence;
+}
+
+void HostProcess::end_runs() {
+  const auto size = static_cast<std::uint32_t>(out_.size() - message_at_ - sizeof(std::uint32_t));
+  std::memcpy(out_.data() + message_at_, &size, sizeof size);
+}
+
+bool HostProcess::flush() {
+  while (out_done_ < out_.size()) {
+    const ssize_t wrote =
+        send(socket_.get(), out_.data() + out_done_, out_.size() - out_done_, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
+    if (wrote < 0) return false;  // it is gone; reap() will tell
+    out_done_ += static_cast<std::size_t>(wrote);
+  }
+  return false;
+}
+
+void HostProcess::read_socket() {
+  std::array<char, kReadBytes> buffer;
+  for (;;) {
+    const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return;
+    in_.append(buffer.data(), static_cast<std::size_t>(got));
+    std::size_t at = 0;
+    std::uint32_t size = 0;
+    while (in_.size() - at >= sizeof size) {
+      std::memcpy(&size, in_.data() + at, sizeof size);
+      if (size > kRecordMax) {
+        broken_ = true;
+        return;
+      }
+      if (in_.size() - at - sizeof size < size) break;
+      if (size > 0) large_.emplace_back(in_, at + sizeof size, size);
+      at += sizeof size + size;
+    }
+    in_.erase(0, at);
+    if (large_.size() >= 4) return;  // taken first; the socket keeps the rest
+    if (got < static_cast<ssize_t>(buffer.size())) return;
+  }
+}
+
+bool HostProcess::read_output(std::size_t bytes_max) {
+  std::array<char, kReadBytes> buffer;
+  for (std::size_t total = 0; total < bytes_max;) {
+    const ssize_t got = read(output_.get(), buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return true;
+    if (got == 0) return false;
+    tail_.add({buffer.data(), static_cast<std::size_t>(got)});
+    total += static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+const AttemptResult* HostProcess::next_result() {
+  if (broken_) return nullptr;
+  ResultHeader header;
+  ResultParts parts;
+  switch (ring_.next(header, parts)) {
+    case RingReader::Next::Record: return checked(header, parts);
+    case RingReader::Next::Garbage: broken_ = true; return nullptr;
+    case RingReader::Next::Empty: break;
+  }
+  if (large_.empty()) return nullptr;
+  const std::string& record = in_use_.emplace_back(std::move(large_.front()));
+  large_.pop_front();
+  if (!read_record(record.data(), record.size(), header, parts)) {
+    broken_ = true;
+    return nullptr;
+  }
+  return checked(header, parts);
+}
+
+const AttemptResult* HostProcess::checked(const ResultHeader& header, const ResultParts& parts) {
+  ++answered_;
+  result_ = {};
+  result_.sequence = header.sequence;
+  result_.skipped = header.skipped != 0;
+  if (result_.skipped) return &result_;
+  result_.run_ns = header.run_ns;
+  const bool known = header.outcome >= static_cast<int>(Outcome::Success) &&
+                     header.outcome <= static_cast<int>(Outcome::Cancelled);
+  const std::size_t data_bytes = parts.data ? parts.data->size() : 0;
+  if (!known || answered_ > handed_ || data_bytes > kResultBytesMax) {
+    broken_ = true;
+    return nullptr;
+  }
+  result_.outcome = static_cast<Outcome>(header.outcome);
+  result_.data = parts.data;
+  if (parts.error_message.empty() && parts.traceback.empty() && parts.logs.empty()) return &result_;
+
+  // Main would refuse a whole message for one bad text in it. Copied first: the ring could change after the check.
+  result_.error_message = in_use_.emplace_back(parts.error_message);
+  result_.traceback = in_use_.emplace_back(parts.traceback);
+  result_.logs = in_use_.emplace_back(parts.logs);
+  std::vector<LogLine> lines;
+  if (result_.error_message.size() > kErrorMessageBytesMax || result_.traceback.size() > kTracebackBytesMax ||
+      !retire_cluster::is_utf8(result_.error_message) || !retire_cluster::is_utf8(result_.traceback) ||
+      (!result_.logs.empty() && !protocol::decode_log_lines(result_.logs, lines).ok())) {
+    broken_ = true;
+    return nullptr;
+  }
+  return &result_;
+}
+
+void HostProcess::release() {
+  ring_.release();
+  in_use_.clear();
+}
+
+TimePoint HostProcess::started() const {
+  return TimePoint(Duration(page_.page().started_ns.load(std::memory_order_relaxed) / 1000));
+}
+
+void HostProcess::take_back() { page_.page().take_back_until.store(last_sequence_); }
+
+void HostProcess::cancel(std::uint64_t sequence) {
+  page_.page().cancel.store(sequence);
+  page_.page().cancel_wake.fetch_add(1);
+  futex_wake(page_.page().cancel_wake);
+}
+
+void HostProcess::kill() {
+  killed_ = true;
+  kill_group(pid_);
+}
+
+bool HostProcess::reap() {
+  if (reaped_) return true;
+  siginfo_t ended{};
+  if (waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0) return false;
+  // Whatever it has started and left in its group goes with it; now, while the number is still its own.
+  kill_group(pid_);
+  int status = 0;
+  const pid_t got = waitpid(pid_, &status, 0);
+  reaped_ = true;
+  reason_ = broken_ ? "handler process wrote over its own memory and was killed"
+                    : "handler process died: " + (got < 0 ? std::string("unknown reason") : describe_exit(status));
+  return true;
+}
+
+}  // namespace retire::host

@@ -1,0 +1,121 @@
+// The agent's side of one handler host. Nothing here blocks.
+//
+// Owns the process: it is killed, with all of its group, when this goes. Threads: one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/time.hpp"
+#include "common/model/task.hpp"
+#include "worker/host/death.hpp"
+#include "worker/host/result_ring.hpp"
+#include "worker/host/setup.hpp"
+#include "worker/host/shared_page.hpp"
+#include "worker/host/spawn.hpp"
+
+namespace retire::host {
+
+// One attempt for a host.
+struct RunRequest {
+  std::uint64_t sequence = 0;
+  TaskId task;
+  std::uint32_t number = 1;
+  Duration timeout{};
+  ByteView payload;
+};
+
+// What a host said of one attempt. Checked: texts are UTF-8, logs are log lines, everything is within its limit. Views
+// live until HostProcess::release().
+struct AttemptResult {
+  std::uint64_t sequence = 0;
+  bool skipped = false;
+  Outcome outcome = Outcome::Failed;
+  std::optional<ByteView> data;
+  std::uint64_t run_ns = 0;
+  std::string_view error_message;
+  std::string_view traceback;
+  ByteView logs;
+};
+
+class HostProcess {
+ public:
+  // Errors: Io.
+  static Result<std::unique_ptr<HostProcess>> start(const std::string& program, const std::string& plugin_file,
+                                                    const std::string& encoded_setup);
+  ~HostProcess();
+  HostProcess(const HostProcess&) = delete;
+  HostProcess& operator=(const HostProcess&) = delete;
+
+  const std::string& plugin_file() const { return plugin_file_; }
+  pid_t pid() const { return pid_; }
+  int socket() const { return socket_.get(); }
+  int output() const { return output_.get(); }
+
+  // A message with attempts of one type: begin, add each, end. Bytes go out with flush().
+  void begin_runs(std::string_view handler, std::size_t count);
+  void add_run(const RunRequest& run);
+  void end_runs();
+  // Writes what the socket takes; true if something is left, so that it waits for the socket to be writable.
+  bool flush();
+
+  // Reads what the socket has.
+  void read_socket();
+  // Reads some of what it prints; false at its end. `bytes_max` bounds how much, as a handler may print for ever.
+  bool read_output(std::size_t bytes_max);
+
+  // The next result, from the ring or the socket; nullptr when there is none now. Its views live until release().
+  const AttemptResult* next_result();
+  void release();
+  // The host wrote what no host writes: it is to be killed.
+  bool broken() const { return broken_; }
+
+  std::uint64_t running() const { return page_.page().running.load(); }
+  TimePoint started() const;
+  void take_back();  // of everything handed over so far, nothing more is begun
+  void cancel(std::uint64_t sequence);
+  void kill();
+  bool killed() const { return killed_; }
+
+  // True once the process is gone; then reason() says how.
+  bool reap();
+  const std::string& reason() const { return reason_; }
+  std::string output_text() const { return tail_.text(); }
+
+  std::size_t unanswered() const { return handed_ - answered_; }
+
+ private:
+  HostProcess(Spawned spawned, PageMapping page, std::string plugin_file);
+  const AttemptResult* checked(const ResultHeader& header, const ResultParts& parts);
+
+  std::string plugin_file_;
+  pid_t pid_;
+  Fd socket_;
+  Fd output_;
+  PageMapping page_;
+  RingReader ring_;
+  std::string out_;
+  std::size_t out_done_ = 0;
+  std::size_t message_at_ = 0;  // where the message begins that is being written
+  std::string in_;              // of the socket: not yet complete
+  std::deque<std::string> large_;  // records from the socket, complete
+  std::deque<std::string> in_use_;  // what views of results point into
+  AttemptResult result_;
+  OutputTail tail_;
+  std::string reason_;
+  std::uint64_t last_sequence_ = 0;
+  std::size_t handed_ = 0;
+  std::size_t answered_ = 0;
+  bool broken_ = false;
+  bool killed_ = false;
+  bool reaped_ = false;
+};
+
+}  // namespace retire::host

@@ -1,0 +1,17 @@
+// Asks a plugin file what it offers without loading it here: a host in probe mode does that, within a time limit.
+#pragma once
+
+#include <string>
+
+#include "common/base/time.hpp"
+#include "worker/host/manifest.hpp"
+#include "worker/host/setup.hpp"
+
+namespace retire::host {
+
+// Blocks, at most `timeout`. Errors: PluginRefused, naming the file and why: not a plugin, another ABI, it died or it
+// took too long; Io when no process could be started.
+Result<Manifest> probe_plugin(const std::string& program, const std::string& plugin_file, const Setup& setup,
+                              Duration timeout);
+
+}  // namespace retire::host
