@@ -102,6 +102,7 @@ Sent Socket::send_owned(std::string&& frame) {
     if (zmq_msg_send(&message, handle_, ZMQ_DONTWAIT) >= 0) return Sent::Yes;
     if (errno == EINTR) continue;
     const int error = errno;
+    frame = std::move(*owned);  // given back: nothing was sent
     zmq_msg_close(&message);
     RC_ASSERT(error == EAGAIN || error == EHOSTUNREACH);
     return error == EAGAIN ? Sent::WouldBlock : Sent::NoPeer;

@@ -45,6 +45,7 @@ class Frame {
   std::unique_ptr<Message> message_;
 };
 
+// What is not sent stays in the caller's string, to be sent later.
 enum class Sent {
   Yes,
   WouldBlock,  // the peer's queue is full: nothing was sent
