@@ -246,7 +246,7 @@ void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const Fini
   Task& task = tasks_[place];
   if (task.failures < UINT16_MAX) ++task.failures;
   note_error(place, attempt, item.outcome, false, item.error_message, now);
-  const std::uint32_t retries = spec(place).requirements.max_retries;
+  const std::uint32_t retries = spec(place).requirements.retries();
   if (item.outcome != Outcome::FailedPermanently && task.failures <= retries) {
     ++counters_.retried;
     retry_later(place, retry_delay(task.failures), now, out);

@@ -102,7 +102,6 @@ Status normalize(Requirements& requirements) {
   std::sort(r.required_tags.begin(), r.required_tags.end());
   r.required_tags.erase(std::unique(r.required_tags.begin(), r.required_tags.end()), r.required_tags.end());
   std::sort(r.resources.begin(), r.resources.end());
-  if (r.at_most_once) r.max_retries = 0;
 
   if (r.min_cpu_cores > kCpuCoresMax) {
     return invalid("min_cpu_cores", std::to_string(r.min_cpu_cores), "an integer from 0 to 1000000");

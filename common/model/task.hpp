@@ -66,6 +66,9 @@ struct Requirements {
   double timeout_seconds = 300;
   std::uint32_t max_retries = 3;
 
+  // Further attempts that are allowed: none for what may run only once.
+  std::uint32_t retries() const { return at_most_once ? 0 : max_retries; }
+
   friend bool operator==(const Requirements&, const Requirements&) = default;
 };
 
@@ -93,7 +96,7 @@ bool is_task_type(std::string_view name);
 bool is_device_id(std::string_view name);
 
 // Puts a requirement into the one form in which equal ones compare equal: platform in lower case, tags and resources
-// sorted, `at_most_once` without retries. Errors: Invalid, naming the key and the value.
+// sorted. Errors: Invalid, naming the key and the value.
 Status normalize(Requirements& requirements);
 Status validate(const TaskSpec& spec);
 

@@ -12,7 +12,7 @@ Status finish(Reader& in) {
 
 // An item of a batch: opens it, and fails when it is shorter than `least`.
 std::uint32_t open_item(Reader& in, std::uint32_t least) {
-  const std::uint32_t count = in.array(kBatchItemsMax);
+  const std::uint32_t count = in.array(SIZE_MAX);
   if (!in.failed() && count < least) {
     in.fail(ErrorCode::Malformed,
             "an item has at least " + std::to_string(least) + " elements, got " + std::to_string(count));
@@ -64,7 +64,54 @@ void read_error_tail(Reader& in, std::uint32_t count, std::uint32_t known, Item&
   skip_rest(in, count, known + 3);
 }
 
+constexpr std::size_t kMessageTypeBytesMax = 32;
+
 void read_capped(Reader& in, std::uint32_t& out) { out = static_cast<std::uint32_t>(in.integer(UINT32_MAX)); }
+
+// Checks what programs rely on in a task map and returns its bytes as they are; nil is an unknown task.
+ByteView read_task_map(Reader& in) {
+  if (in.is_nil()) return in.skip();
+  Reader ahead = in;
+  Fields fields(ahead);
+  while (fields.next()) {
+    if (fields.is("task_id")) {
+      ahead.uuid();
+    } else if (fields.is("status")) {
+      if (!parse_status(ahead.text(kWordBytesMax))) ahead.fail(ErrorCode::Invalid, "is no status");
+    } else if (fields.is("priority")) {
+      if (!parse_priority(ahead.text(kWordBytesMax))) ahead.fail(ErrorCode::Invalid, "is no priority");
+    } else {
+      fields.skip();
+    }
+  }
+  fields.require({"task_id", "status", "priority"});
+  if (ahead.failed()) {
+    in = ahead;
+    return {};
+  }
+  return in.skip();
+}
+
+// A map, or an array of maps.
+ByteView read_report(Reader& in, bool list) {
+  Reader ahead = in;
+  if (list) {
+    const std::uint32_t count = ahead.array(SIZE_MAX);
+    for (std::uint32_t i = 0; i < count && !ahead.failed(); ++i) {
+      Fields fields(ahead);
+      while (fields.next()) fields.skip();
+    }
+    ahead.leave();
+  } else {
+    Fields fields(ahead);
+    while (fields.next()) fields.skip();
+  }
+  if (ahead.failed()) {
+    in = ahead;
+    return {};
+  }
+  return in.skip();
+}
 
 Duration read_us(Reader& in) { return Duration(static_cast<std::int64_t>(in.integer(INT64_MAX))); }
 Duration read_ms(Reader& in) { return Duration(static_cast<std::int64_t>(in.integer(INT64_MAX / 1000)) * 1000); }
@@ -84,7 +131,7 @@ Result<Envelope> decode_envelope(ByteView frame, std::uint64_t& correlation) {
   in.name_field("version");
   const std::uint64_t version = in.integer();
   in.name_field("type");
-  const std::string_view name = in.text(kWordBytesMax);
+  const std::string_view name = in.text(kMessageTypeBytesMax);
   in.name_field("correlation");
   const std::uint64_t number = in.integer();
   if (in.failed()) return in.status().error();
@@ -111,7 +158,7 @@ Status decode(ByteView body, Hello& out) {
         in.fail(ErrorCode::Invalid, "must be client or worker, got \"" + std::string(peer) + "\"");
       }
     } else if (fields.is("versions")) {
-      const std::uint32_t count = in.array(2);
+      const std::uint32_t count = in.array(SIZE_MAX);
       if (!in.failed() && count != 2) in.fail(ErrorCode::Malformed, "must be the lowest and the highest version");
       read_capped(in, out.version_min);
       read_capped(in, out.version_max);
@@ -356,7 +403,7 @@ Status decode(ByteView body, Tasks& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is("tasks")) {
-      if (auto error = read_items(in, "tasks", out.tasks, [&](ByteView& task) { task = in.skip(); })) return *error;
+      if (auto error = read_items(in, "tasks", out.tasks, [&](ByteView& task) { task = read_task_map(in); })) return *error;
     } else if (fields.is("next_cursor")) {
       if (in.is_nil()) {
         in.nil();
@@ -433,7 +480,7 @@ Status decode_report(ByteView body, std::string_view key, Report& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is(key)) {
-      out.value = in.skip();
+      out.value = read_report(in, key == "devices");
     } else {
       fields.skip();
     }
@@ -449,15 +496,18 @@ Status decode(ByteView body, Results& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is("devices")) {
-      const auto read_name = [&](std::string_view& name) { name = in.text(kDeviceIdBytesMax); };
+      const auto read_name = [&](std::string_view& name) {
+        name = in.text(kDeviceIdBytesMax);
+        if (!in.failed() && !is_device_id(name)) in.fail(ErrorCode::Invalid, "is no device ID");
+      };
       if (auto error = read_items(in, "devices", out.devices, read_name)) return *error;
     } else if (fields.is("results")) {
       const auto read_result = [&](ResultItem& item) {
         const std::uint32_t count = open_item(in, 7);
         item.id = in.uuid();
         const std::uint64_t status = in.integer();
-        if (!in.failed() && (status >= kTaskStatusCount || !is_final(static_cast<TaskStatus>(status)))) {
-          in.fail(ErrorCode::Invalid, "is no final status: " + std::to_string(status));
+        if (!in.failed() && status >= kTaskStatusCount) {
+          in.fail(ErrorCode::Invalid, "is no status: " + std::to_string(status));
         }
         item.status = static_cast<TaskStatus>(status);
         item.data = binary_or_nil(in, kResultBytesMax);
@@ -467,7 +517,7 @@ Status decode(ByteView body, Results& out) {
           item.device = static_cast<std::uint32_t>(in.integer(UINT32_MAX));
         }
         item.started_at = read_time(in);
-        item.completed_at = read_time(in);
+        item.completed_at = WallTime(Duration(in.signed_integer()));
         item.run = read_us(in);
         read_error_tail(in, count, 7, item);
         in.leave();
@@ -536,7 +586,7 @@ Status decode_attempts(ByteView body, AttemptIds& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is("attempts")) {
-      read_attempts(in, kHeldAttemptsMax, out.attempts);
+      read_attempts(in, kBatchItemsMax, out.attempts);
     } else {
       fields.skip();
     }

@@ -155,10 +155,6 @@ bool Reader::boolean() { return expect(Kind::Bool).value != 0; }
 std::uint64_t Reader::integer(std::uint64_t max) {
   const Head value = head();
   if (failed_) return 0;
-  if (value.kind == Kind::Negative) {
-    fail(ErrorCode::Invalid, "must not be negative, got " + std::to_string(static_cast<std::int64_t>(value.value)));
-    return 0;
-  }
   if (value.kind != Kind::Unsigned) {
     fail_kind("uint", value.kind);
     return 0;
@@ -168,6 +164,16 @@ std::uint64_t Reader::integer(std::uint64_t max) {
     return 0;
   }
   return value.value;
+}
+
+std::uint64_t Reader::quantity(std::uint64_t max) {
+  Reader ahead = *this;
+  const Head value = ahead.head();
+  if (!ahead.failed_ && value.kind == Kind::Negative) {
+    fail(ErrorCode::Invalid, "must not be negative, got " + std::to_string(static_cast<std::int64_t>(value.value)));
+    return 0;
+  }
+  return integer(max);
 }
 
 std::int64_t Reader::signed_integer() {
@@ -287,30 +293,34 @@ Uuid Reader::uuid() {
 }
 
 bool Fields::seen(std::string_view key) const {
-  for (std::size_t i = 0; i < key_count_; ++i) {
-    if (keys_[i] == key) return true;
+  for (std::size_t i = 0; i < known_count_; ++i) {
+    if (known_[i] == key) return true;
   }
   return false;
 }
 
 bool Fields::next() {
   if (reader_.failed()) return false;
+  reader_.name_field({});
   if (left_ == 0) {
     reader_.leave();
-    reader_.name_field({});
     return false;
   }
   --left_;
-  reader_.name_field({});
-  key_ = reader_.text(kWordBytesMax * 4);
+  key_ = reader_.text(SIZE_MAX);
   if (reader_.failed()) return false;
-  if (seen(key_)) {
-    reader_.name_field(key_);
-    reader_.fail(ErrorCode::Malformed, "stands twice");
-    return false;
-  }
-  keys_[key_count_++] = key_;
   reader_.name_field(key_);
+  return true;
+}
+
+bool Fields::is(std::string_view key) {
+  if (key_ != key) return false;
+  if (seen(key)) {
+    reader_.fail(ErrorCode::Malformed, "stands twice");
+    return true;  // what is read now fails at once
+  }
+  RC_ASSERT(known_count_ < kKnownMax);
+  known_[known_count_++] = key;
   return true;
 }
 

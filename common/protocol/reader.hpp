@@ -42,7 +42,8 @@ class Reader {
   // Each reads one value of its kind, or fails with Malformed (another kind, cut short) or TooLarge (over size_max).
   void nil();
   bool boolean();
-  std::uint64_t integer(std::uint64_t max = UINT64_MAX);  // beyond max or negative: Invalid
+  std::uint64_t integer(std::uint64_t max = UINT64_MAX);  // negative: Malformed; beyond max: Invalid
+  std::uint64_t quantity(std::uint64_t max);              // negative or beyond max: Invalid
   std::int64_t signed_integer();
   double number();  // an integer or a finite float
   std::string_view text(std::size_t size_max);  // UTF-8
@@ -80,28 +81,28 @@ class Reader {
   Error error_;
 };
 
-// The fields of a body: a map with text keys, in any order, each at most once.
-//   for (Fields in(reader, "cancel"); in.next();) { if (in.is("ids")) …; else in.skip(); }
+// The fields of a body: a map with text keys, in any order, each of those that are asked for at most once.
+//   for (Fields in(reader); in.next();) { if (in.is("ids")) …; else in.skip(); }
 class Fields {
  public:
-  explicit Fields(Reader& reader) : reader_(reader), left_(reader.map(kFieldsMax)) {}
+  explicit Fields(Reader& reader) : reader_(reader), left_(reader.map(SIZE_MAX)) {}
 
   bool next();
-  bool is(std::string_view key) const { return key_ == key; }
-  std::string_view key() const { return key_; }
+  // Whether this is the key; fails with Malformed if it stood before.
+  bool is(std::string_view key);
   void skip() { reader_.skip(); }
   // After the last next(): fails with Malformed for each of `keys` that was not there.
   void require(std::initializer_list<std::string_view> keys);
 
  private:
-  static constexpr std::size_t kFieldsMax = 256;
+  static constexpr std::size_t kKnownMax = 32;
   bool seen(std::string_view key) const;
 
   Reader& reader_;
   std::uint32_t left_;
   std::string_view key_;
-  std::array<std::string_view, kFieldsMax> keys_;
-  std::size_t key_count_ = 0;
+  std::array<std::string_view, kKnownMax> known_;  // keys that were asked for and there
+  std::size_t known_count_ = 0;
 };
 
 }  // namespace retire::protocol

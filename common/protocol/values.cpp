@@ -70,12 +70,10 @@ void read_attempts(Reader& in, std::size_t count_max, std::vector<AttemptId>& ou
 }
 
 void read_uuids(Reader& in, std::vector<TaskId>& out) {
-  const ByteView bytes = in.binary(kMessageBytesMax);
+  const ByteView bytes = in.binary(kBatchItemsMax * Uuid::kBytes);
   out.clear();
   if (bytes.size() % Uuid::kBytes != 0) {
     in.fail(ErrorCode::Malformed, "must be a bin of 16 bytes for each ID, got " + std::to_string(bytes.size()));
-  } else if (bytes.size() / Uuid::kBytes > kBatchItemsMax) {
-    in.fail(ErrorCode::TooLarge, "more than " + std::to_string(kBatchItemsMax) + " IDs");
   } else {
     for (std::size_t i = 0; i < bytes.size(); i += Uuid::kBytes) out.push_back(Uuid::from_bytes(bytes.data() + i));
   }
@@ -104,7 +102,7 @@ void read_requirements(Reader& in, Requirements& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is("min_cpu_cores")) {
-      out.min_cpu_cores = static_cast<std::uint32_t>(in.integer(kCpuCoresMax));
+      out.min_cpu_cores = static_cast<std::uint32_t>(in.quantity(kCpuCoresMax));
     } else if (fields.is("min_memory_gb")) {
       out.min_memory_gb = in.number();
     } else if (fields.is("min_storage_gb")) {
@@ -122,7 +120,7 @@ void read_requirements(Reader& in, Requirements& out) {
     } else if (fields.is("timeout_seconds")) {
       out.timeout_seconds = in.number();
     } else if (fields.is("max_retries")) {
-      out.max_retries = static_cast<std::uint32_t>(in.integer(kRetriesMax));
+      out.max_retries = static_cast<std::uint32_t>(in.quantity(kRetriesMax));
     } else if (fields.is("resources")) {
       read_resources(in, out.resources);
     } else if (fields.is("at_most_once")) {
@@ -149,7 +147,7 @@ void skip_rest(Reader& in, std::uint32_t count, std::uint32_t known) {
 }
 
 void read_spec(Reader& in, TaskSpec& out) {
-  const std::uint32_t count = in.array(kBatchItemsMax);
+  const std::uint32_t count = in.array(SIZE_MAX);
   if (!in.failed() && count < 4) {
     in.fail(ErrorCode::Malformed, "a spec has 4 elements, got " + std::to_string(count));
   }
@@ -234,7 +232,7 @@ ByteView read_log_lines(Reader& in) {
   const std::uint32_t count = lines.array(kLogLinesMax);
   std::size_t bytes = 0;
   for (std::uint32_t i = 0; i < count && !lines.failed(); ++i) {
-    const std::uint32_t elements = lines.array(kWordBytesMax);
+    const std::uint32_t elements = lines.array(SIZE_MAX);
     if (!lines.failed() && elements < 3) lines.fail(ErrorCode::Malformed, "a log line has 3 elements");
     const std::uint64_t level = lines.integer();
     if (!lines.failed() && (level < 1 || level > 4)) lines.fail(ErrorCode::Invalid, "a log level is 1 to 4");

@@ -863,7 +863,7 @@ def valid_worker() -> File:
         reading=ASSIGN,
     )
     f.valid(
-        "assign: the greatest attempt", "assign", {**ASSIGN, "tasks": [[ID_A, 2**64 - 1, 0, NONE, 2**32]]}
+        "assign: the greatest attempt", "assign", {**ASSIGN, "tasks": [[ID_A, 2**64 - 1, 0, NONE, 2**32 - 1]]}
     )
     f.valid("started: none", "started", {"attempts": []}, correlation=0)
     f.valid("started: three", "started", {"attempts": [ATTEMPT, 1, 2**64 - 1]}, correlation=0)

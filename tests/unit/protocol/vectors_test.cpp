@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "common/protocol/codec.hpp"
 
@@ -18,6 +19,12 @@ std::string from_hex(const std::string& hex) {
     out.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
   }
   return out;
+}
+
+std::string known_elements(ByteView logs) {
+  std::vector<LogLine> lines;
+  EXPECT_TRUE(decode_log_lines(logs, lines).ok());
+  return encode_log_lines(lines);
 }
 
 // Decodes a body and writes it again, so that what was understood can be compared.
@@ -94,7 +101,11 @@ Status read_and_write(const Envelope& envelope, std::string& out) {
       if (Status status = decode(envelope.body, message); !status.ok()) return status;
       ResultsBatch batch;
       for (const std::string_view device : message.devices) batch.add_device(device);
-      for (const ResultItem& item : message.results) batch.add(item);
+      for (ResultItem& item : message.results) {
+        const std::string logs = known_elements(item.logs);
+        item.logs = logs;
+        batch.add(item);
+      }
       out = batch.take(envelope.correlation);
       return ok_status();
     }
@@ -111,7 +122,11 @@ Status read_and_write(const Envelope& envelope, std::string& out) {
       Finished message;
       if (Status status = decode(envelope.body, message); !status.ok()) return status;
       FinishedBatch batch;
-      for (const FinishedItem& item : message.results) batch.add(item);
+      for (FinishedItem& item : message.results) {
+        const std::string logs = known_elements(item.logs);
+        item.logs = logs;
+        batch.add(item);
+      }
       out = batch.take(envelope.correlation);
       return ok_status();
     }
@@ -151,7 +166,17 @@ Json readable(const Json& value) {
   if (wanted.is_object()) {
     if (!read.is_object()) return differ();
     for (const auto& [key, value] : wanted.items()) {
+      // What is false, nil or empty may be left out.
+      if (!read.contains(key) && (value.is_null() || value == false || (value.is_structured() && value.empty()))) continue;
       if (!read.contains(key)) return differ();
+      if (key == "code" && !parse_error_code(value.get<std::string>())) {
+        EXPECT_EQ(read[key], "internal") << "a code of a newer main";
+        continue;
+      }
+      if (key == "required_tags" || key == "tags" || key == "handlers") {
+        if (value.get<std::set<std::string>>() != read[key].get<std::set<std::string>>()) return differ();
+        continue;
+      }
       if (auto result = says(value, read[key], path + "." + key); !result) return result;
     }
     return ::testing::AssertionSuccess();
