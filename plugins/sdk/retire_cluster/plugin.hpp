@@ -192,12 +192,12 @@ constexpr rc_handler handler(const char* name, const char* description, F, std::
 
 }  // namespace retire_cluster
 
-// Exports the plugin: its name, its version, and one rc::handler(…) for each task type. Once in a library.
+// Exports the plugin: its name, its version, and one rc::handler(…) for each task type. Once in a library, at global
+// scope; a semicolon may follow.
 #define RC_PLUGIN(plugin_name, plugin_version, ...)                                                                \
   extern "C" RC_PLUGIN_EXPORT const rc_plugin* rc_plugin_get(void) {                                               \
     static const rc_handler handlers[] = {__VA_ARGS__, {nullptr, nullptr, 0, nullptr, nullptr, nullptr, nullptr}}; \
     static const rc_plugin plugin = {RC_PLUGIN_ABI, sizeof(rc_plugin), sizeof(rc_handler),                         \
                                      plugin_name,   plugin_version,    handlers};                                  \
     return &plugin;                                                                                                \
-  }                                                                                                                \
-  static_assert(true, "a semicolon may follow")
+  }

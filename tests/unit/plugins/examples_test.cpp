@@ -23,6 +23,13 @@ int run(HandlerInstance& instance, const json& payload, FakeAttempt& attempt) {
   return instance.run(test::as_bytes(test::to_msgpack(payload)), attempt.context());
 }
 
+TEST(Examples, TheOneOfTheDocument) {
+  HandlerInstance greeter = make("greeter", "greet");
+  FakeAttempt attempt;
+  EXPECT_EQ(run(greeter, {{"name", "Ada"}}, attempt), RC_OK);
+  EXPECT_EQ(attempt.result_json(), json({{"greeting", "Hello, Ada"}}));
+}
+
 TEST(Examples, WordCount) {
   HandlerInstance counter = make("wordcount", "word_count");
   FakeAttempt attempt;

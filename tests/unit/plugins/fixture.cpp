@@ -28,4 +28,5 @@ RC_PLUGIN(
                   context.info("greeting");
                   return std::map<std::string, std::string>{{"greeting", "Hello, " + std::string(fields.text("name"))}};
                 }),
-    rc::handler<Counter>("count", "Counts its attempts"), rc::handler<Reverse>("bytes", "Copies", RC_OFF_BY_DEFAULT));
+    rc::handler<Counter>("count", "Counts its attempts"),
+    rc::handler<Reverse>("bytes", "Copies", RC_OFF_BY_DEFAULT))  // no semicolon: both forms are built
