@@ -36,11 +36,11 @@ struct Attempt {
   std::uint64_t order = 0;  // place in the order of assignment
   Sequence sequence = 0;    // while Handed
   FrameIndex frame = kNone;
-  SlotIndex slot = kNone;   // while Handed
+  SlotIndex slot = kNone;  // while Handed
   TypeIndex type = 0;
-  std::uint32_t number = 1;        // 1 for the first attempt of the task
-  AttemptIndex previous = kNone;   // in the queue of its priority while Queued
-  AttemptIndex next = kNone;       // there, or in its batch of the outbox while Finished
+  std::uint32_t number = 1;       // 1 for the first attempt of the task
+  AttemptIndex previous = kNone;  // in the queue of its priority while Queued
+  AttemptIndex next = kNone;      // there, or in its batch of the outbox while Finished
   AttemptState state = AttemptState::Free;
   Priority priority = Priority::Normal;
   bool at_most_once = false;

@@ -131,7 +131,8 @@ void AttemptTable::push(AttemptIndex index) {
   if (before != kNone && attempts_[before].order > attempt.order) {
     // Taken back: it belongs near the front, so the walk begins there.
     before = kNone;
-    for (AttemptIndex i = queue.head; i != kNone && attempts_[i].order < attempt.order; i = attempts_[i].next) before = i;
+    for (AttemptIndex i = queue.head; i != kNone && attempts_[i].order < attempt.order; i = attempts_[i].next)
+      before = i;
   }
   attempt.previous = before;
   attempt.next = before == kNone ? queue.head : attempts_[before].next;

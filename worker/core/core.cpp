@@ -27,6 +27,12 @@ void Effects::clear() {
   fatal.reset();
 }
 
+bool Effects::any() const {
+  return !finished.empty() || !forget.empty() || !handovers.empty() || !orders.empty() || open_socket || hello ||
+         !send.empty() || !started.attempts.empty() || !returned.empty() || heartbeat || drain || goodbye || done ||
+         fatal;
+}
+
 Core::Core(CoreConfig config) : config_(std::move(config)), session_(config_.seed), slots_(config_.device.slots) {
   types_.offer(config_.device.handlers);
   for (SlotIndex slot = config_.device.slots; slot > 0; --slot) idle_.push_back(slot - 1);
@@ -117,9 +123,7 @@ TimePoint Core::next_deadline() const {
   return next;
 }
 
-bool Core::runs_short(TypeIndex type) const {
-  return types_.run_ns(type) >= 0 && types_.run_ns(type) < kShortRunNs;
-}
+bool Core::runs_short(TypeIndex type) const { return types_.run_ns(type) >= 0 && types_.run_ns(type) < kShortRunNs; }
 
 double Core::work_ns(const Slot& slot) const {
   return static_cast<double>(slot.open()) * std::max(types_.run_ns(slot.type), 0.0);
@@ -143,8 +147,8 @@ SlotIndex Core::choose_slot(const Attempt& attempt, std::size_t& count_max) {
     // A second host is not woken for what the first does in less time than waking takes.
     const double work = work_ns(slots_[warm]);
     const double limit = idle_.empty() ? kBatchWorkNs : kSpreadWorkNs;
-    const bool half_done = work <= limit / 2 && slots_[warm].open() <= kHandoverCountMax / 2 &&
-                           slots_[warm].bytes() <= kBatchBytesMax / 2;
+    const bool half_done =
+        work <= limit / 2 && slots_[warm].open() <= kHandoverCountMax / 2 && slots_[warm].bytes() <= kBatchBytesMax / 2;
     if (half_done) {
       count_max = std::min(fitting(limit - work), kHandoverCountMax - slots_[warm].open());
       return warm;

@@ -54,17 +54,17 @@ struct HostResult {
 };
 
 struct HostLoss {
-  Sequence running = 0;    // what the host had begun last; 0: nothing, or not known
-  std::string reason;      // "handler process died: signal 11 (SIGSEGV)"
-  std::string output;      // the last lines of what it printed
+  Sequence running = 0;  // what the host had begun last; 0: nothing, or not known
+  std::string reason;    // "handler process died: signal 11 (SIGSEGV)"
+  std::string output;    // the last lines of what it printed
 };
 
 struct CoreCounters {
-  std::uint64_t duplicates = 0;      // assigned again
-  std::uint64_t handed_back = 0;     // type not offered, draining, or no room
-  std::uint64_t results_unknown = 0; // from a host, of nothing it holds
-  std::uint64_t results_refused = 0; // batches that main could not read
-  std::uint64_t messages_stale = 0;  // from before main's welcome
+  std::uint64_t duplicates = 0;       // assigned again
+  std::uint64_t handed_back = 0;      // type not offered, draining, or no room
+  std::uint64_t results_unknown = 0;  // from a host, of nothing it holds
+  std::uint64_t results_refused = 0;  // batches that main could not read
+  std::uint64_t messages_stale = 0;   // from before main's welcome
   std::uint64_t hosts_lost = 0;
 };
 

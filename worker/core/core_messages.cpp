@@ -140,7 +140,8 @@ void Core::hand_back(const AssignItem& item, Effects& out) {
   back.task = item.task;
   back.attempt = item.attempt;
   back.outcome = Outcome::HandedBack;
-  back.error_message = draining_ ? kLeaving : std::string_view("the worker does not offer this type, or holds too much");
+  back.error_message =
+      draining_ ? kLeaving : std::string_view("the worker does not offer this type, or holds too much");
   out.finished.push_back({outbox_.add(kNone, size_of(back)), back});
 }
 

@@ -55,7 +55,7 @@ struct ReturnedReply {
 
 struct Effects {
   std::vector<Outgoing> finished;
-  std::deque<std::string> texts;  // what views in `finished` may point into; addresses stay
+  std::deque<std::string> texts;      // what views in `finished` may point into; addresses stay
   std::vector<std::uint64_t> forget;  // batches: their encoded messages are not needed any more
   std::vector<Run> runs;
   std::vector<Handover> handovers;
@@ -72,6 +72,7 @@ struct Effects {
   bool done = false;           // the worker has left: end
   std::optional<Error> fatal;  // the worker cannot go on: end with this
 
+  bool any() const;
   // Keeps capacity.
   void clear();
 };

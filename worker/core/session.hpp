@@ -53,10 +53,10 @@ class Session {
   Rng rng_;
   Duration heartbeat_{};
   Duration silence_max_{};
-  int failures_ = 0;       // in a row
-  TimePoint open_at_{};    // Waiting
-  TimePoint hello_at_{};   // Calling
-  TimePoint heard_{};      // last message of main, or when the socket was opened
+  int failures_ = 0;      // in a row
+  TimePoint open_at_{};   // Waiting
+  TimePoint hello_at_{};  // Calling
+  TimePoint heard_{};     // last message of main, or when the socket was opened
   TimePoint heartbeat_at_{};
 };
 

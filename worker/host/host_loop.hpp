@@ -56,8 +56,8 @@ class HostLoop {
   std::size_t in_begin_ = 0;
   std::size_t in_end_ = 0;
   std::string large_;
-  std::int64_t now_ns_ = 0;           // end of the last attempt, which is the beginning of the next
-  std::size_t gathered_bytes_ = 0;    // results the agent has not been woken for
+  std::int64_t now_ns_ = 0;         // end of the last attempt, which is the beginning of the next
+  std::size_t gathered_bytes_ = 0;  // results the agent has not been woken for
   std::int64_t gathered_since_ns_ = 0;
 };
 

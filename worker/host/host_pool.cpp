@@ -104,8 +104,7 @@ void HostPool::begin(std::uint32_t slot, const std::string& plugin_file, std::st
   }
   if (host == nullptr) {
     make_room();
-    Result<std::unique_ptr<HostProcess>> started =
-        HostProcess::start(config_.program, plugin_file, encoded_setup_);
+    Result<std::unique_ptr<HostProcess>> started = HostProcess::start(config_.program, plugin_file, encoded_setup_);
     if (!started.ok()) {
       failed_starts_.emplace_back(slot, Loss{0, started.error().detail, {}});
       return;
@@ -164,8 +163,8 @@ void HostPool::poll() {
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = ready.at(static_cast<std::size_t>(i));
     const auto pid = static_cast<pid_t>(event.data.u64 >> 1);
-    const auto found = std::find_if(hosts_.begin(), hosts_.end(),
-                                    [pid](const auto& host) { return host->process->pid() == pid; });
+    const auto found =
+        std::find_if(hosts_.begin(), hosts_.end(), [pid](const auto& host) { return host->process->pid() == pid; });
     if (found == hosts_.end()) continue;
     Host& host = **found;
     if ((event.data.u64 & kOutputBit) != 0) {
@@ -200,7 +199,8 @@ void HostPool::reap() {
     const std::unique_ptr<Host> gone = std::move(hosts_[i]);
     hosts_.erase(hosts_.begin() + static_cast<std::ptrdiff_t>(i));
     if (gone->slot != UINT32_MAX && gone->process->unanswered() > 0) {
-      events_.on_host_lost(gone->slot, {gone->process->running(), gone->process->reason(), gone->process->output_text()});
+      events_.on_host_lost(gone->slot,
+                           {gone->process->running(), gone->process->reason(), gone->process->output_text()});
     } else if (gone->slot != UINT32_MAX && gone->process->killed()) {
       // Killed for an attempt that was answered at that very moment: whoever ordered it waits for the end.
       events_.on_host_lost(gone->slot, {0, gone->process->reason(), {}});

@@ -19,8 +19,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 // One result at its largest, with its error and its log in msgpack.
-constexpr std::size_t kRecordMax = kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax +
-                                   kErrorMessageBytesMax + 4096;
+constexpr std::size_t kRecordMax =
+    kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax + kErrorMessageBytesMax + 4096;
 constexpr std::size_t kBufferKept = std::size_t{1} << 20;
 
 template <class Header>
@@ -37,8 +37,7 @@ Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& progr
   Result<Spawned> spawned = spawn_host(program, {"--run", plugin_file}, page.value().descriptor());
   if (!spawned.ok()) return spawned.error();
   page.value().close_descriptor();
-  std::unique_ptr<HostProcess> host(
-      new HostProcess(std::move(spawned).value(), std::move(page).value(), plugin_file));
+  std::unique_ptr<HostProcess> host(new HostProcess(std::move(spawned).value(), std::move(page).value(), plugin_file));
   append(host->out_, static_cast<std::uint32_t>(encoded_setup.size()));
   host->out_ += encoded_setup;
   return host;
@@ -166,8 +165,8 @@ const AttemptResult* HostProcess::checked(const ResultHeader& header, const Resu
   result_.skipped = header.skipped != 0;
   if (result_.skipped) return &result_;
   result_.run_ns = header.run_ns;
-  const bool known = header.outcome >= static_cast<int>(Outcome::Success) &&
-                     header.outcome <= static_cast<int>(Outcome::Cancelled);
+  const bool known =
+      header.outcome >= static_cast<int>(Outcome::Success) && header.outcome <= static_cast<int>(Outcome::Cancelled);
   const std::size_t data_bytes = parts.data ? parts.data->size() : 0;
   if (!known || answered_ > handed_ || data_bytes > kResultBytesMax) {
     broken_ = true;
@@ -216,7 +215,8 @@ void HostProcess::kill() {
 bool HostProcess::reap() {
   if (reaped_) return true;
   siginfo_t ended{};
-  if (waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0) return false;
+  if (waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0)
+    return false;
   // Whatever it has started and left in its group goes with it; now, while the number is still its own.
   kill_group(pid_);
   int status = 0;

@@ -103,9 +103,9 @@ class HostProcess {
   RingReader ring_;
   std::string out_;
   std::size_t out_done_ = 0;
-  std::size_t message_at_ = 0;  // where the message begins that is being written
-  std::string in_;              // of the socket: not yet complete
-  std::deque<std::string> large_;  // records from the socket, complete
+  std::size_t message_at_ = 0;      // where the message begins that is being written
+  std::string in_;                  // of the socket: not yet complete
+  std::deque<std::string> large_;   // records from the socket, complete
   std::deque<std::string> in_use_;  // what views of results point into
   AttemptResult result_;
   OutputTail tail_;

@@ -63,9 +63,9 @@ Result<Manifest> probe_plugin(const std::string& program, const std::string& plu
     if (left.count() <= 0 || manifest.size() > kManifestMax) {
       kill_group(host.pid);
       wait_for(host.pid);
-      return refuse(with_output(left.count() <= 0 ? "did not say what it offers within the time allowed"
-                                                  : "its manifest is too large",
-                                tail));
+      return refuse(with_output(
+          left.count() <= 0 ? "did not say what it offers within the time allowed" : "its manifest is too large",
+          tail));
     }
     const short wanted = unsent.empty() ? POLLIN : static_cast<short>(POLLIN | POLLOUT);
     std::array<pollfd, 2> polled{pollfd{host.socket.get(), wanted, 0},

@@ -20,9 +20,9 @@ namespace {
 constexpr int kFirstFree = 16;
 
 // What a handler may need to find programs, files and its language; nothing that could be a secret.
-constexpr std::array kKept = {"PATH",   "HOME",         "USER",         "LOGNAME",       "SHELL",        "LANG",
-                              "LC_ALL", "LC_CTYPE",     "TZ",           "TMPDIR",        "PREFIX",       "ANDROID_ROOT",
-                              "ANDROID_DATA", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH"};
+constexpr std::array kKept = {
+    "PATH", "HOME",   "USER",   "LOGNAME",      "SHELL",        "LANG",          "LC_ALL",       "LC_CTYPE",
+    "TZ",   "TMPDIR", "PREFIX", "ANDROID_ROOT", "ANDROID_DATA", "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH"};
 
 Error failed(const std::string& what, int error) { return {ErrorCode::Io, what + ": " + std::strerror(error)}; }
 
@@ -102,8 +102,8 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   sigfillset(&all);
   posix_spawnattr_setsigmask(&actions.attributes, &none);
   posix_spawnattr_setsigdefault(&actions.attributes, &all);
-  posix_spawnattr_setflags(&actions.attributes, static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                                   POSIX_SPAWN_SETSIGDEF));
+  posix_spawnattr_setflags(&actions.attributes,
+                           static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
   pid_t pid = -1;
   const int error = posix_spawn(&pid, program.c_str(), &actions.files, &actions.attributes, pointers(arguments).data(),
                                 pointers(environment).data());

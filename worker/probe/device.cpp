@@ -26,7 +26,9 @@ std::string lower(std::string text) {
 }
 
 // To a thousandth, as people read it.
-double rounded(double gigabytes) { return static_cast<double>(static_cast<std::uint64_t>(gigabytes * 1000 + 0.5)) / 1000; }
+double rounded(double gigabytes) {
+  return static_cast<double>(static_cast<std::uint64_t>(gigabytes * 1000 + 0.5)) / 1000;
+}
 
 std::string guess_role(const Capabilities& device) {
   if (device.platform == "android") return "mobile";

@@ -39,7 +39,8 @@ std::string group_of(const std::filesystem::path& root, std::string_view control
     const std::size_t second = line.find(':', first + 1);
     if (first == std::string_view::npos || second == std::string_view::npos) continue;
     const std::string names = "," + std::string(line.substr(first + 1, second - first - 1)) + ",";
-    const bool match = controller.empty() ? names == ",," : names.find("," + std::string(controller) + ",") != std::string::npos;
+    const bool match =
+        controller.empty() ? names == ",," : names.find("," + std::string(controller) + ",") != std::string::npos;
     if (match) return std::string(line.substr(second + 1));
   }
   return "";

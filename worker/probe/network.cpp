@@ -24,7 +24,8 @@ bool probe_internet(const std::filesystem::path& root) {
   if (const auto routes = read_small_file(root / "proc/net/route")) {
     for (const std::string_view line : lines_of(*routes)) {  // Iface Destination Gateway Flags RefCnt Use Metric Mask …
       const auto words = words_of(line);
-      if (words.size() >= 8 && words[0] != "lo" && words[1] == "00000000" && words[7] == "00000000" && usable(words[3])) {
+      if (words.size() >= 8 && words[0] != "lo" && words[1] == "00000000" && words[7] == "00000000" &&
+          usable(words[3])) {
         return true;
       }
     }
@@ -33,7 +34,8 @@ bool probe_internet(const std::filesystem::path& root) {
     constexpr std::string_view kAny = "00000000000000000000000000000000";
     for (const std::string_view line : lines_of(*routes)) {  // dest length source length hop metric ref use flags iface
       const auto words = words_of(line);
-      if (words.size() == 10 && words[0] == kAny && words[1] == "00" && words[9] != "lo" && usable(words[8])) return true;
+      if (words.size() == 10 && words[0] == kAny && words[1] == "00" && words[9] != "lo" && usable(words[8]))
+        return true;
     }
   }
   return false;

@@ -1,0 +1,105 @@
+#include "worker/service/options.hpp"
+
+#include "common/model/limits.hpp"
+#include "common/model/task.hpp"
+#include "common/net/address.hpp"
+#include "worker/service/cidr.hpp"
+
+namespace retire::worker {
+namespace {
+
+std::optional<std::string> check_address(const std::string& text) {
+  if (Address::parse(text).ok()) return std::nullopt;
+  return "an address, HOST[:PORT] or [IPV6]:PORT";
+}
+
+std::optional<std::string> check_type(const std::string& text) {
+  if (is_task_type(text)) return std::nullopt;
+  return "a task type of 1 to 64 characters of a-z 0-9 _ . -";
+}
+
+std::optional<std::string> check_word(const std::string& text) {
+  if (!text.empty() && text.size() <= kWordBytesMax) return std::nullopt;
+  return "a text of 1 to 64 bytes";
+}
+
+}  // namespace
+
+Options default_options(const config::Environment& environment) {
+  Options options;
+  options.join = config::default_address(environment);
+  options.data_dir = config::home_directory(environment);
+  return options;
+}
+
+void declare_flags(config::Flags& flags, Options& options) {
+  probe::Overrides& device = options.overrides;
+  flags.add("join", options.join, "main's address").value_name("ADDRESS").check(check_address);
+  flags.add("test", options.test, "try the connection, print this device's capabilities, and exit")
+      .value_name("ADDRESS")
+      .check(check_address)
+      .only_flag();
+  flags.add("json", options.json, "with --test: print one JSON document").only_flag();
+  flags.add("device-id", options.device_id, "name of this device; kept in the data directory once made")
+      .value_name("ID")
+      .check([](const std::string& text) {
+        return is_device_id(text) ? std::nullopt
+                                  : std::optional<std::string>("1 to 128 characters of A-Z a-z 0-9 _ . : -");
+      })
+      .default_text("made from the host's name");
+  flags.add("data-dir", options.data_dir, "where the device ID is kept; one worker at a time").value_name("DIR");
+  flags.add("role", device.role, "what this device is for")
+      .value_name("ROLE")
+      .one_of({"worker", "compute", "storage", "mobile"})
+      .default_text("guessed");
+  flags.add("tag", device.tags, "a tag that tasks may require").value_name("TAG").check(check_word);
+  flags.add("slots", device.slots, "how many tasks run at once")
+      .value_name("N")
+      .range(1, kSlotsMax)
+      .default_text("number of processors");
+  flags.add("drain-timeout", options.drain_timeout_seconds, "how long running tasks may take to end on SIGTERM")
+      .value_name("SECONDS")
+      .range(0, 86'400);
+
+  flags.add("plugin-dir", options.plugin_dirs, "a directory of plugins, beside the installed ones").value_name("DIR");
+  flags.add("allow", options.allow, "switch on a task type that is off by default")
+      .value_name("TYPE")
+      .check(check_type);
+  flags.add("deny", options.deny, "switch off a task type; wins over --allow").value_name("TYPE").check(check_type);
+  flags.add("only", options.only, "offer these task types and no other").value_name("TYPE").check(check_type);
+  flags.add("http-allow", options.http_allow, "a network that http_request may reach though it is not public")
+      .value_name("CIDR")
+      .check([](const std::string& text) {
+        return is_cidr(text) ? std::nullopt
+                             : std::optional<std::string>("an address or a network such as 10.0.0.0/8 or fd00::/8");
+      });
+
+  flags.add("cpu-count", device.cpu_count, "in place of what was measured").value_name("N").range(1, kCpuCoresMax);
+  flags.add("memory-gb", device.memory_gb, "in place of what was measured").value_name("GB").range(0, kQuantityMax);
+  flags.add("storage-gb", device.storage_gb, "in place of what was measured").value_name("GB").range(0, kQuantityMax);
+  flags.add("gpu", device.gpu, "whether there is a graphics processor, in place of what was measured");
+  flags.add("internet", device.internet, "whether the internet can be reached, in place of what was measured");
+  flags.add("platform", device.platform, "in place of what was measured").value_name("NAME").check(check_word);
+
+  flags.add("sandbox", options.sandbox, "how handlers are locked in")
+      .value_name("LEVEL")
+      .one_of({"off", "basic", "strict"})
+      .later("sandboxes come with a later version; handlers run in processes of their own, not locked in");
+  flags.add("run-as", options.run_as, "the user that handlers run as, when the worker is root")
+      .value_name("USER")
+      .later("it comes with the sandboxes of a later version");
+  flags.add("allow-path", options.allow_paths, "a directory that handlers may write to")
+      .value_name("DIR")
+      .later("it comes with the sandboxes of a later version");
+  flags.add("token", options.token, "credential to join with")
+      .value_name("TOKEN")
+      .secret()
+      .later("keys come with a later version; connections are open");
+  flags.add("token-file", options.token_file, "file with the credential to join with")
+      .value_name("FILE")
+      .later("keys come with a later version; connections are open");
+  flags.add("insecure", options.insecure, "join without keys, which is what happens in this version anyway");
+  config::add_common_flags(flags, options.common);
+}
+
+}  // namespace retire::worker

@@ -1,0 +1,45 @@
+#include "worker/service/outgoing.hpp"
+
+namespace retire::worker {
+namespace {
+constexpr std::size_t kUnsentMax = 1'024;
+}
+
+void OutgoingMessages::seal() {
+  if (open_.count() > 0) batches_.emplace(open_number_, open_.take(open_number_));
+}
+
+void OutgoingMessages::pack(const std::vector<Outgoing>& results) {
+  for (const Outgoing& result : results) {
+    if (result.batch != open_number_) {
+      seal();
+      open_number_ = result.batch;
+    }
+    open_.add(result.item);
+  }
+}
+
+bool OutgoingMessages::send_batch(net::Dealer& dealer, std::uint64_t batch) {
+  if (batch == open_number_) seal();
+  const auto found = batches_.find(batch);
+  if (found == batches_.end()) return true;
+  return unsent_.empty() && dealer.send(std::string(found->second)) == net::Sent::Yes;
+}
+
+void OutgoingMessages::send(net::Dealer& dealer, std::string&& frame) {
+  if (unsent_.empty()) {
+    std::string copy = frame;  // small, and send() takes it even when it fails
+    if (dealer.send(std::move(copy)) == net::Sent::Yes) return;
+  }
+  if (unsent_.size() < kUnsentMax) unsent_.push_back(std::move(frame));
+}
+
+bool OutgoingMessages::flush(net::Dealer& dealer) {
+  while (!unsent_.empty()) {
+    if (dealer.send(std::string(unsent_.front())) != net::Sent::Yes) return false;
+    unsent_.pop_front();
+  }
+  return true;
+}
+
+}  // namespace retire::worker

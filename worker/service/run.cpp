@@ -1,0 +1,141 @@
+#include "worker/service/run.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <random>
+
+#include "common/logging/logging.hpp"
+#include "worker/probe/data_dir.hpp"
+#include "worker/service/agent.hpp"
+#include "worker/service/connection_test.hpp"
+#include "worker/service/locations.hpp"
+#include "worker/service/offers.hpp"
+#include "worker/service/report.hpp"
+
+namespace retire::worker {
+namespace {
+
+using config::Exit;
+
+Exit fail(const Error& error) {
+  std::fprintf(stderr, "retire-cluster-worker: %s\n", error.detail.c_str());
+  return config::exit_status(error.code);
+}
+
+std::uint64_t random_bits() {
+  std::random_device random;
+  return (std::uint64_t{random()} << 32) | random();
+}
+
+// The device as it is offered: measured, and with what its plugins can do.
+struct Described {
+  Capabilities device;
+  Offers offers;
+  host::Setup setup;
+};
+
+Result<Described> describe(const Options& options, const Locations& locations, std::string device_id) {
+  Described out;
+  out.device = probe::probe_device(probe::surroundings(options.data_dir), options.overrides);
+  out.device.device_id = std::move(device_id);
+  out.device.isolation = Isolation::Off;
+  if (out.device.device_id.empty()) {
+    const auto random = static_cast<std::uint32_t>(random_bits());
+    out.device.device_id = probe::make_device_id(out.device.platform, probe::host_name(), random);
+  }
+  std::vector<std::filesystem::path> directories(options.plugin_dirs.begin(), options.plugin_dirs.end());
+  directories.push_back(locations.plugins);
+  const OfferRules rules{options.allow, options.deny, options.only};
+  Result<Offers> offers =
+      find_offers(locations.handler_host, directories, rules, host::make_setup(out.device, options.http_allow));
+  if (!offers.ok()) return offers.error();
+  out.offers = std::move(offers).value();
+  for (const auto& [type, file] : out.offers.files) out.device.handlers.push_back(type);
+  const std::size_t refused = std::min(out.offers.refused.size(), kRefusedPluginsMax);
+  for (std::size_t i = 0; i < refused; ++i) {
+    out.device.refused_plugins.push_back(out.offers.refused[i].substr(0, kErrorMessageBytesMax));
+  }
+  if (const Status status = normalize(out.device); !status.ok()) {
+    return Error{ErrorCode::Configuration, status.error().detail};
+  }
+  out.setup = host::make_setup(out.device, options.http_allow);
+  return out;
+}
+
+Exit test_connection(const Options& options, const Locations& locations) {
+  const std::string id = options.device_id.empty() ? probe::kept_device_id(options.data_dir) : options.device_id;
+  const Result<Described> described = describe(options, locations, id);
+  if (!described.ok()) return fail(described.error());
+  const Capabilities& device = described.value().device;
+  std::fputs((options.json ? device_json(device) : device_text(device)).c_str(), stdout);
+  std::fflush(stdout);
+  const Result<Address> address = Address::parse(options.test);
+  if (!address.ok()) return fail(address.error());
+  const Result<std::string> answer =
+      try_connection(address.value(), from_seconds(options.common.connect_timeout_seconds));
+  if (!answer.ok()) return fail(answer.error());
+  if (!options.json)
+    std::printf("%-10s %s answers at %s\n", "main", answer.value().c_str(), address.value().text().c_str());
+  return Exit::Ok;
+}
+
+}  // namespace
+
+Exit run(const Options& options, const config::Parsed& parsed) {
+  const Locations locations = find_locations();
+  if (access(locations.handler_host.c_str(), X_OK) != 0) {
+    return fail({ErrorCode::Configuration,
+                 locations.handler_host.string() + " is missing; it is installed together with this program"});
+  }
+  if (!options.test.empty()) return test_connection(options, locations);
+
+  const Result<Address> main = Address::parse(options.join);
+  if (!main.ok()) {
+    const bool given = parsed.given("join");
+    return fail({given ? ErrorCode::Invalid : ErrorCode::Configuration, main.error().detail});
+  }
+  const Result<int> signals = block_signals();
+  if (!signals.ok()) return fail(signals.error());
+  const Result<probe::DataDirLock> lock = probe::DataDirLock::take(options.data_dir);
+  if (!lock.ok()) return fail(lock.error());
+
+  Result<Described> described = describe(
+      options, locations, options.device_id.empty() ? probe::kept_device_id(options.data_dir) : options.device_id);
+  if (!described.ok()) return fail(described.error());
+  Described& device = described.value();
+  if (options.device_id.empty()) {
+    const Result<std::string> kept = probe::keep_device_id(options.data_dir, device.device.device_id);
+    if (!kept.ok()) return fail(kept.error());
+  }
+  for (const std::string& line : device.offers.refused) logging::warn("{}", line);
+  for (const std::string& line : device.offers.notes) logging::warn("{}", line);
+  if (device.device.handlers.empty()) logging::warn("no task type is offered: see --plugin-dir, --allow and --only");
+  std::string types;
+  for (const std::string& type : device.device.handlers) types += (types.empty() ? "" : " ") + type;
+  logging::info("device={} role={} platform={} slots={} types: {}", device.device.device_id, device.device.role,
+                device.device.platform, device.device.slots, types);
+  logging::warn("joining main at {}; the connection is not encrypted and nobody is authenticated in this version",
+                main.value().text());
+
+  AgentConfig config;
+  config.main = main.value();
+  config.core.device = device.device;
+  config.core.program = "retire-cluster-worker " RC_VERSION;
+  config.core.instance = Uuid::random(random_bits(), random_bits());
+  config.core.seed = random_bits();
+  config.core.drain_timeout = from_seconds(options.drain_timeout_seconds);
+  config.pool.program = locations.handler_host;
+  config.pool.setup = device.setup;
+  config.pool.slots = device.device.slots;
+  config.plugin_files = device.offers.files;
+  net::Context context;
+  Agent agent(std::move(config), context, signals.value());
+  const Status status = agent.run();
+  if (!status.ok()) return fail(status.error());
+  logging::info("left");
+  return Exit::Ok;
+}
+
+}  // namespace retire::worker
