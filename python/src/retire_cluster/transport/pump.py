@@ -90,11 +90,13 @@ class Pump:
             _log.exception("the connection's thread failed")
         finally:
             self._stopping = True
-            self._after_turn()
-            self._close_socket(LINGER_MS)
-            self._wake_in.close()
-            self._wake_out.close()
-            self._context.term()
+            try:
+                self._after_turn()
+            finally:
+                self._close_socket(LINGER_MS)
+                self._wake_in.close()
+                self._wake_out.close()
+                self._context.term()
 
     def _turn(self) -> None:
         deadline = self._core.next_deadline()

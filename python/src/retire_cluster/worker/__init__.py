@@ -1,0 +1,1 @@
+"""The worker: a pure core, slots that run handlers, and what the device can do."""
