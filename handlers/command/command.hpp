@@ -11,7 +11,7 @@
 
 namespace retire::handlers {
 
-inline constexpr std::size_t kCommandOutputMax = 1024 * 1024;  // kept of each of stdout and stderr
+inline constexpr std::size_t kCommandOutputMax = std::size_t{1024} * 1024;  // kept of each of stdout and stderr
 inline constexpr double kCommandSecondsMax = 366.0 * 24 * 3600;
 
 struct CommandResult {

@@ -9,7 +9,7 @@ namespace {
 namespace rc = retire_cluster;
 
 constexpr std::array<std::uint8_t, 6> kHead = {0x81, 0xa4, 'e', 'c', 'h', 'o'};  // a map of one; its key
-constexpr std::size_t kBufferKept = 1024 * 1024;
+constexpr std::size_t kBufferKept = std::size_t{1024} * 1024;
 
 }  // namespace
 

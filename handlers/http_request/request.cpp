@@ -15,8 +15,8 @@ namespace {
 namespace rc = retire_cluster;
 
 constexpr std::size_t kHeadersMax = 100;
-constexpr std::size_t kHeaderBytesMax = 64 * 1024;  // of all together
-constexpr std::size_t kUrlBytesMax = 16 * 1024;
+constexpr std::size_t kHeaderBytesMax = std::size_t{64} * 1024;  // of all together
+constexpr std::size_t kUrlBytesMax = std::size_t{16} * 1024;
 
 // Sent to another origin too. Anything else may be a credential, whatever it is called.
 constexpr std::array<std::string_view, 5> kHarmlessHeaders = {"accept", "accept-language", "user-agent", "content-type",

@@ -164,7 +164,9 @@ void Transfer::prepare(const HttpRequest& request, double seconds, Exchange& exc
   set(CURLOPT_USERAGENT, "retire-cluster/" RC_VERSION);
 
   for (const auto& [name, value] : request.headers) {
-    append(exchange.headers, value.empty() ? name + ";" : name + ": " + value);
+    std::string line = name;
+    line.append(value.empty() ? ";" : ": ").append(value);
+    append(exchange.headers, line);
   }
   append(exchange.headers, "Expect:");  // no 100-continue round trip
   if (request.body) {

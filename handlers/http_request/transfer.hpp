@@ -14,8 +14,8 @@
 
 namespace retire::handlers {
 
-inline constexpr std::size_t kHttpBodyMax = 10 * 1024 * 1024;
-inline constexpr std::size_t kHttpHeadersMax = 256 * 1024;
+inline constexpr std::size_t kHttpBodyMax = std::size_t{10} * 1024 * 1024;
+inline constexpr std::size_t kHttpHeadersMax = std::size_t{256} * 1024;
 
 struct HttpResponse {
   long status = 0;

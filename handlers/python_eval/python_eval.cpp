@@ -16,7 +16,7 @@ namespace {
 
 namespace rc = retire_cluster;
 
-constexpr std::size_t kAnswerBytesMax = 2 * 1024 * 1024;  // above the evaluator's own limit of 1 MiB
+constexpr std::size_t kAnswerBytesMax = std::size_t{2} * 1024 * 1024;  // above the evaluator's own limit of 1 MiB
 constexpr std::size_t kErrorBytesMax = 4096;
 
 constexpr std::array<Limit, 6> kLimits = {{

@@ -13,8 +13,8 @@
 
 namespace retire::handlers {
 
-inline constexpr std::size_t kExpressionBytesMax = 64 * 1024;
-inline constexpr rlim_t kPythonMemoryMax = 256 * 1024 * 1024;
+inline constexpr std::size_t kExpressionBytesMax = std::size_t{64} * 1024;
+inline constexpr rlim_t kPythonMemoryMax = rlim_t{256} * 1024 * 1024;
 inline constexpr rlim_t kPythonCpuSecondsMax = 10;
 inline constexpr double kPythonSecondsMax = 30;
 

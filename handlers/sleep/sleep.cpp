@@ -6,11 +6,11 @@ namespace retire::handlers {
 
 namespace rc = retire_cluster;
 
-std::map<std::string_view, msgpack::object> Sleep::run(const msgpack::object& payload, rc::Context& context) {
+SleepResult Sleep::run(const msgpack::object& payload, rc::Context& context) {
   const rc::Fields fields(payload, {"duration"});
   const double seconds = fields.number("duration", 0, kSleepSecondsMax);
   if (seconds > 0 ? context.wait(seconds) : context.cancelled()) throw rc::Cancelled();
-  return {{"slept_for", fields.value("duration")}};
+  return {fields.value("duration")};
 }
 
 }  // namespace retire::handlers

@@ -1,19 +1,21 @@
 // sleep: waits {"duration": seconds}, and wakes at once when the attempt is cancelled.
 #pragma once
 
-#include <map>
 #include <msgpack.hpp>
 #include <retire_cluster/context.hpp>
-#include <string_view>
 
 namespace retire::handlers {
 
 inline constexpr double kSleepSecondsMax = 366.0 * 24 * 3600;
 
+struct SleepResult {
+  msgpack::object slept_for;  // the duration as it was given
+  MSGPACK_DEFINE_MAP(slept_for)
+};
+
 class Sleep {
  public:
-  // {"slept_for": the duration as it was given}
-  std::map<std::string_view, msgpack::object> run(const msgpack::object& payload, retire_cluster::Context& context);
+  SleepResult run(const msgpack::object& payload, retire_cluster::Context& context);
 };
 
 }  // namespace retire::handlers

@@ -47,7 +47,7 @@ class ChildRunner {
 
   Spawner spawner_;
   Fd null_;
-  std::vector<char> buffer_ = std::vector<char>(64 * 1024);
+  std::vector<char> buffer_ = std::vector<char>(std::size_t{64} * 1024);
 };
 
 }  // namespace retire::handlers

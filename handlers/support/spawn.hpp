@@ -65,7 +65,7 @@ class Spawner {
   Spawned spawn(const SpawnRequest& request);
 
  private:
-  static constexpr std::size_t kStackBytes = 64 * 1024;
+  static constexpr std::size_t kStackBytes = std::size_t{64} * 1024;
   std::unique_ptr<std::byte[]> stack_;
 };
 

@@ -18,7 +18,7 @@
 namespace retire {
 
 inline constexpr std::size_t kHandlersPerPluginMax = 256;
-inline constexpr std::size_t kPluginTextBytesMax = 64 * 1024;  // description, schema
+inline constexpr std::size_t kPluginTextBytesMax = std::size_t{64} * 1024;  // description, schema
 
 // What a plugin says of one of its handlers. Copied, so it outlives the library.
 struct HandlerInfo {

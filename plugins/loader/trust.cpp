@@ -91,7 +91,7 @@ Status check_trusted(const std::filesystem::path& file) {
       const ErrorCode code = reason == ENOENT ? ErrorCode::PluginNotFound : ErrorCode::PluginRefused;
       return Error{code, next.string() + ": " + std::strerror(reason)};
     }
-    if (const Status owner = check_owner(next, info); !owner.ok()) return owner;
+    if (Status owner = check_owner(next, info); !owner.ok()) return owner;
     if (S_ISLNK(info.st_mode)) {
       if (++links > kLinksMax) return refused(file, "too many symbolic links");
       Result<std::filesystem::path> target = read_link(next);
@@ -101,7 +101,7 @@ Status check_trusted(const std::filesystem::path& file) {
       pending.insert(pending.begin(), rest.begin(), rest.end());
       continue;
     }
-    if (const Status writers = check_writers(next, info); !writers.ok()) return writers;
+    if (Status writers = check_writers(next, info); !writers.ok()) return writers;
     at = next;
   }
   if (!S_ISREG(info.st_mode)) return refused(file, "not a regular file");

@@ -10,8 +10,9 @@ namespace retire_cluster {
 
 using Bytes = std::span<const std::uint8_t>;
 
-inline constexpr std::size_t kDepthMax = 64;           // maps and lists within each other
-inline constexpr std::size_t kItemsMax = 1024 * 1024;  // values in all; an object tree takes 24 bytes for each
+inline constexpr std::size_t kDepthMax = 64;  // maps and lists within each other
+inline constexpr std::size_t kItemsMax =
+    std::size_t{1024} * 1024;  // values in all; an object tree takes 24 bytes for each
 inline constexpr std::size_t kItemsUnlimited = SIZE_MAX;
 
 // Null when `bytes` are exactly one msgpack value, else what is wrong, as a constant text. Neither recursion nor

@@ -124,7 +124,7 @@ class Instance {
   }
 
  private:
-  static constexpr std::size_t kBufferKept = 1024 * 1024;
+  static constexpr std::size_t kBufferKept = std::size_t{1024} * 1024;
 
   template <class Call>
   void answer(const Context& context, const Call& call) {
