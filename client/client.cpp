@@ -435,6 +435,7 @@ class Client::Impl {
         if (failed.correlation == waiting_for_) {
           failure_ = std::move(failed.error);
         } else {
+          salvage(failed);
           ended_.push_back(
               {std::move(failed.request.tasks), failed.request.frame.size(), std::move(failed.error), failed.index});
         }
@@ -448,6 +449,26 @@ class Client::Impl {
     lost_.clear();
     told_ = true;
     for (const TaskId& task : lost) events->on_lost(task);
+  }
+
+  // A batch is refused as a whole because of one task: those in front of it are posted again, so that a stream of tasks
+  // is accepted up to the one to blame.
+  void salvage(Core::Failed& failed) {
+    std::vector<TaskId>& tasks = failed.request.tasks;
+    if (!failed.index || *failed.index == 0 || *failed.index >= tasks.size()) return;
+    const auto good = static_cast<std::size_t>(*failed.index);
+    std::uint64_t correlation = 0;
+    const Result<protocol::Envelope> envelope = protocol::decode_envelope(failed.request.frame, correlation);
+    Submit submit;
+    if (!envelope.ok() || !protocol::decode(envelope.value().body, submit).ok()) return;
+    for (std::size_t i = 0; i < good; ++i) {
+      const SubmitItem& item = submit.tasks.at(i);
+      post(submit.specs.at(item.spec), item.payload, item.metadata, item.id);
+    }
+    flush();
+    tasks.erase(tasks.begin(), tasks.begin() + static_cast<std::ptrdiff_t>(good));
+    unacknowledged_ -= good;  // counted again by post()
+    failed.index = 0;
   }
 
   void tell_ended(Events& events) {

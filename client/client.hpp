@@ -63,7 +63,8 @@ class Events {
   virtual ~Events() = default;
   // Main has accepted these tasks, in the order they were posted.
   virtual void on_submitted(std::span<const TaskId> /*tasks*/) {}
-  // Main has refused these tasks, all of them; `index` is the one to blame, if one is.
+  // Main has refused these tasks, all of them; `index` is the one to blame, if one is (those in front of it in its
+  // batch are submitted again by themselves).
   virtual void on_refused(std::span<const TaskId> /*tasks*/, const Error& /*error*/,
                           std::optional<std::uint64_t> /*index*/) {}
   // A task posted with notification, or awaited, is final.
