@@ -33,7 +33,7 @@ class FakeMain:
     """Runs in a thread. `answer` decides what to do with a message that needs a session; the default keeps
     tasks and answers as a main without workers. Everything that came is in `received`, in order."""
 
-    def __init__(self, heartbeat_ms: int = 50, offline_after_ms: int = 400, port: int = 0) -> None:
+    def __init__(self, heartbeat_ms: int = 50, offline_after_ms: int = 5000, port: int = 0) -> None:
         self.heartbeat_ms = heartbeat_ms
         self.offline_after_ms = offline_after_ms
         self.received: List[Message] = []

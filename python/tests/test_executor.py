@@ -215,6 +215,7 @@ def test_recall_gives_back_what_waits(main: FakeMain) -> None:
     worker.executor.register_handler("gate", lambda payload: wait_for_event(gate))
     with worker.executor:
         running = worker.assign("gate")
+        main.wait_for("started")
         waiting = worker.assign("gate")
         main.send("recall", 9, {"attempts": [running, waiting]})
         (returned,) = main.wait_for("returned")
@@ -332,6 +333,7 @@ def test_result_that_was_not_acknowledged_is_sent_after_a_restart(main: FakeMain
     )
 
 
+@pytest.mark.quick_silence
 def test_work_goes_on_while_main_is_silent(main: FakeMain, worker: Worker) -> None:
     gate = threading.Event()
     worker.executor.register_handler("gate", lambda payload: wait_for_event(gate))

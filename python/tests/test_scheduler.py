@@ -279,6 +279,7 @@ def test_submission_whose_answer_is_lost_is_repeated_with_the_same_id(
     assert len(main.tasks) == 1
 
 
+@pytest.mark.quick_silence
 def test_silent_main_is_left_and_found_again(main: FakeMain, scheduler: TaskScheduler) -> None:
     main.silent = True
     hellos = len(main.of_type("hello"))

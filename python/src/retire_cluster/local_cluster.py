@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 import threading
@@ -61,6 +62,7 @@ class LocalCluster:
         if self._main is not None:
             raise ProgramError("the cluster is running already")
         deadline = time.monotonic() + self._timeout
+        atexit.register(self.stop)  # for those who forget: no process outlives this one
         self._folder = Path(tempfile.mkdtemp(prefix="retire-cluster-"))
         try:
             self._start_main(deadline)
@@ -77,6 +79,7 @@ class LocalCluster:
 
     def stop(self) -> None:
         """Ends what was started, workers first, and deletes its data. May be called twice."""
+        atexit.unregister(self.stop)
         if self._scheduler is not None:
             self._scheduler.close()
             self._scheduler = None

@@ -188,8 +188,8 @@ class TaskExecutor:
         except FutureTimeout:
             self._end()
             raise errors.MainUnreachableError(
-                f"no answer from main at {self._address} within {self._connect_timeout:g} s: check the address, that "
-                "retire-cluster-main runs there, and that the network lets it through"
+                f"no answer from main at {self._address} within {self._connect_timeout:g} s: "
+                "check the address, that retire-cluster-main runs there, and that the network lets it through"
             ) from None
         except errors.RetireClusterError:
             self._end()
