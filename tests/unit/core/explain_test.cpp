@@ -1,0 +1,97 @@
+#include "tests/unit/core/cluster.hpp"
+
+namespace retire::core::testing {
+namespace {
+
+Explanation why(Cluster& cluster, const TaskId& task) {
+  return cluster.scheduler.explain(cluster.scheduler.find(task));
+}
+
+TEST(Why, NobodyOffersTheType) {
+  Cluster cluster;
+  cluster.join("a");
+  const Explanation out = why(cluster, cluster.submit(spec_of("fold")));
+  EXPECT_EQ(out.reason, "no_handler");
+  ASSERT_EQ(out.devices.size(), 1u);
+  EXPECT_EQ(out.devices[0].verdict, "no_handler");
+  EXPECT_EQ(out.position, 1u);
+}
+
+TEST(Why, NamesFieldWantedAndHasOnEachDeviceAndTheNearestMiss) {
+  Cluster cluster;
+  cluster.join("nas-1");
+  Capabilities phone = Cluster::device_of("phone");
+  phone.memory_total_gb = 2;
+  phone.platform = "android";
+  cluster.join(phone);
+  Requirements requirements;
+  requirements.min_memory_gb = 16;
+  requirements.required_platform = "linux";
+  const Explanation out = why(cluster, cluster.submit(spec_of("echo", Priority::Normal, requirements)));
+  EXPECT_EQ(out.reason, "no_device_matches");
+  ASSERT_EQ(out.devices.size(), 2u);
+  EXPECT_EQ(out.devices[0].device_id, "nas-1");
+  ASSERT_EQ(out.devices[0].unmet.size(), 1u);
+  EXPECT_EQ(out.devices[0].unmet[0].requirement, "min_memory_gb");
+  EXPECT_EQ(out.devices[0].unmet[0].wanted, "16");
+  EXPECT_EQ(out.devices[0].unmet[0].has, "8");
+  EXPECT_EQ(out.devices[1].unmet.size(), 2u);
+  EXPECT_EQ(out.nearest, "would run on nas-1 if min_memory_gb were at most 8");
+}
+
+TEST(Why, BusyOfflineDrainingAndBackOff) {
+  Cluster cluster;
+  cluster.join("a");
+  cluster.submit(spec_of("echo"));
+  const TaskId waiting = cluster.submit(spec_of("echo"));
+  EXPECT_EQ(why(cluster, waiting).reason, "devices_busy");
+  EXPECT_EQ(why(cluster, waiting).devices[0].verdict, "busy");
+  cluster.scheduler.drain(cluster.scheduler.find_device("a"), cluster.now, cluster.effects);
+  cluster.settle();
+  EXPECT_EQ(why(cluster, waiting).reason, "devices_draining");
+  EXPECT_EQ(why(cluster, waiting).devices[0].verdict, "draining");
+  for (int i = 0; i < 4; ++i) cluster.pass(4s);
+  EXPECT_EQ(why(cluster, waiting).reason, "devices_offline");
+  EXPECT_EQ(why(cluster, waiting).devices[0].verdict, "offline");
+}
+
+TEST(Why, ATaskThatRunsOrIsFinalSaysSo) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  EXPECT_EQ(why(cluster, task).status, TaskStatus::Assigned);
+  EXPECT_EQ(why(cluster, task).devices[0].verdict, "runs_it");
+  EXPECT_FALSE(why(cluster, task).position.has_value());
+  cluster.finish(task);
+  EXPECT_EQ(why(cluster, task).status, TaskStatus::Success);
+  EXPECT_EQ(why(cluster, task).reason, "");
+}
+
+TEST(Why, PlaceInLineCountsThoseThatCompete) {
+  Cluster cluster;
+  cluster.join("a");
+  cluster.submit(spec_of("echo"));
+  for (int i = 0; i < 3'000; ++i) cluster.submit(spec_of("fold"));  // nobody runs those: no rivals
+  std::vector<TaskId> tasks;
+  for (int i = 0; i < 5; ++i) tasks.push_back(cluster.submit(spec_of("echo")));
+  const TaskId high = cluster.submit(spec_of("echo", Priority::High));
+  EXPECT_EQ(why(cluster, high).position, 1u);
+  EXPECT_EQ(why(cluster, tasks[0]).position, 2u);
+  EXPECT_EQ(why(cluster, tasks[4]).position, 6u);
+  const TaskId other_group = cluster.submit(spec_of("echo", Priority::Normal, {}, "other"));
+  EXPECT_EQ(why(cluster, other_group).position, 3u) << "groups take turns: behind the high one and one of the others";
+}
+
+TEST(Why, DryRunLeavesNoTrace) {
+  Cluster cluster;
+  cluster.join("a");
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("echo")).reason, "");
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("echo")).devices[0].verdict, "can_run");
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("fold")).reason, "no_handler");
+  cluster.submit(spec_of("echo"));
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("echo")).reason, "devices_busy");
+  EXPECT_EQ(cluster.scheduler.tasks().size(), 1u);
+}
+
+}  // namespace
+}  // namespace retire::core::testing

@@ -1,0 +1,59 @@
+#include "broker/core/tasks.hpp"
+
+#include <gtest/gtest.h>
+
+#include "common/base/rng.hpp"
+
+namespace retire::core {
+namespace {
+
+TEST(TaskTable, FindsEachTaskAfterManyAdditionsAndRemovals) {
+  TaskTable table;
+  Rng rng(3);
+  std::vector<std::pair<TaskId, TaskIndex>> kept;
+  for (int i = 0; i < 20'000; ++i) {
+    if (!kept.empty() && rng.below(3) == 0) {
+      const std::size_t at = rng.below(kept.size());
+      table.remove(kept[at].second);
+      EXPECT_FALSE(table.find(kept[at].first));
+      kept[at] = kept.back();
+      kept.pop_back();
+    } else {
+      const TaskId id(rng.next(), rng.next());
+      kept.emplace_back(id, table.add(id));
+    }
+  }
+  EXPECT_EQ(table.size(), kept.size());
+  for (const auto& [id, place] : kept) EXPECT_EQ(table.find(id), place);
+}
+
+TEST(TaskTable, WalksFromTheNewestAndSkipsHoles) {
+  TaskTable table;
+  std::vector<TaskIndex> places;
+  for (std::uint64_t i = 0; i < 3'000; ++i) places.push_back(table.add(TaskId(1, i)));
+  for (std::size_t i = 500; i < 2'500; ++i) table.remove(places[i]);
+  std::vector<std::uint64_t> seen;
+  table.newest_first(0, [&](TaskIndex task) { return seen.push_back(table[task].sequence), true; });
+  ASSERT_EQ(seen.size(), 1'000u);
+  EXPECT_TRUE(std::is_sorted(seen.rbegin(), seen.rend()));
+  EXPECT_EQ(seen.front(), 3'000u);
+  EXPECT_EQ(seen.back(), 1u);
+
+  std::size_t older = 0;
+  table.newest_first(501, [&](TaskIndex) { return ++older, true; });
+  EXPECT_EQ(older, 500u) << "sequences 1 to 500";
+}
+
+TEST(TaskTable, CountsByStatus) {
+  TaskTable table;
+  const TaskIndex task = table.add(TaskId(1, 1));
+  EXPECT_EQ(table.count(TaskStatus::Pending), 1u);
+  table.set_status(task, TaskStatus::Queued);
+  EXPECT_EQ(table.count(TaskStatus::Pending), 0u);
+  EXPECT_EQ(table.count(TaskStatus::Queued), 1u);
+  table.remove(task);
+  EXPECT_EQ(table.count(TaskStatus::Queued), 0u);
+}
+
+}  // namespace
+}  // namespace retire::core
