@@ -1,0 +1,81 @@
+"""Fixtures of the end-to-end tests; see README.md."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parents[1] / "python" / "src"))
+
+from harness import process  # noqa: E402
+from harness.cluster import Cluster  # noqa: E402
+from harness.process import Ran  # noqa: E402
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
+    """A test that failed shows the logs of what runs, or ran for it."""
+    report = (yield).get_result()
+    if report.failed:
+        for started in process.running:
+            report.sections.append((f"log of {started.name} {started.pid}", started.log()))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """What was started here ends here, also when a fixture was interrupted."""
+    yield
+    for started in list(process.running):
+        if started.alive:
+            started.kill()
+
+
+@pytest.fixture(scope="module")
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory for the data of this module's processes."""
+    return tmp_path_factory.mktemp(re.sub(r"\W", "_", request.module.__name__))
+
+
+@pytest.fixture(scope="module")
+def clusters(home: Path) -> Iterator[Callable[..., Cluster]]:
+    """Makes clusters that are stopped when the module's tests are through: clusters("name", *flags of main)."""
+    made: list[Cluster] = []
+
+    def make(name: str, *main_flags: str) -> Cluster:
+        made.append(Cluster(home / name, *main_flags))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
+    """The same, for one test: own_cluster(*flags of main)."""
+    made: list[Cluster] = []
+
+    def make(*main_flags: str) -> Cluster:
+        made.append(Cluster(tmp_path / f"cluster-{len(made)}", *main_flags))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Callable[..., Ran]:
+    """Runs a program to its end: program("retire-cluster-main", "--port", "x")."""
+
+    def run(name: str, *arguments: str, **more: Any) -> Ran:
+        return process.run(name, *arguments, home=more.pop("home", tmp_path), **more)
+
+    return run

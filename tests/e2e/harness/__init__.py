@@ -1,0 +1,1 @@
+"""Real processes on loopback, and peers that speak the protocol byte by byte."""
