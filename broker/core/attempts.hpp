@@ -20,7 +20,8 @@ struct Attempt {
   std::uint32_t number = 0;       // of the task's attempts, from 1
   std::uint32_t expected_us = 0;  // what it was counted with in its device's expected work
   Priority priority = Priority::Normal;
-  bool current = true;   // false: the task does not want it any more, and its slot is busy until the device says it ended
+  bool current =
+      true;  // false: the task does not want it any more, and its slot is busy until the device says it ended
   bool started = false;  // as far as main was told
   bool recalled = false;
   TimePoint assigned_at{};

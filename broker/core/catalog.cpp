@@ -130,7 +130,8 @@ ClassIndex Catalog::intern_class(TypeIndex type, const Requirements& requirement
   const auto equal = [&](ClassIndex place) {
     return classes_[place].type == type && same_demands(classes_[place].demands, requirements);
   };
-  if (const auto place = find_equal<decltype(classes_by_hash_), ClassIndex>(classes_by_hash_, hash, equal)) return place;
+  if (const auto place = find_equal<decltype(classes_by_hash_), ClassIndex>(classes_by_hash_, hash, equal))
+    return place;
 
   const ClassIndex place = classes_.add();
   Class& added = classes_[place];
@@ -241,6 +242,12 @@ std::map<std::string, std::uint64_t, std::less<>> Catalog::tasks_by_type() const
   for (const auto& [name, place] : types_by_name_) {
     if (types_[place].tasks > 0) out.emplace(name, types_[place].tasks);
   }
+  return out;
+}
+
+std::vector<std::string> Catalog::paused_types() const {
+  std::vector<std::string> out;
+  for (const auto& [name, paused] : paused_types_) out.push_back(name);
   return out;
 }
 

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "broker/core/index.hpp"
+#include "common/base/time.hpp"
 #include "common/model/capabilities.hpp"
 #include "common/model/task.hpp"
 
@@ -29,8 +30,11 @@ struct Type {
   std::uint32_t specs = 0;   // that name it; the type is kept while there are any
   std::uint64_t tasks = 0;   // kept tasks of it, finished ones included
   bool paused = false;
-  double mean_us = 0;        // how long its attempts take, over all devices: a moving average
-  std::uint32_t runs = 0;    // that it is made of, up to its weight
+  TimePoint succeeded_at{};  // its latest success, and on which device
+  DeviceIndex succeeded_on;
+  TimePoint succeeded_elsewhere_at{};  // its latest success on another device than that
+  double mean_us = 0;                  // how long its attempts take, over all devices: a moving average
+  std::uint32_t runs = 0;              // that it is made of, up to its weight
 };
 
 struct Class {
@@ -83,7 +87,7 @@ class Catalog {
   // Adds up kept tasks by the wire value of their priority.
   void count_by_priority(std::array<std::uint64_t, kPriorityCount + 1>& out) const;
   void pause_type(const std::string& name, bool paused);
-  bool any_type_paused() const { return !paused_types_.empty(); }
+  std::vector<std::string> paused_types() const;
   bool is_paused(ClassIndex task_class) const { return types_[classes_[task_class].type].paused; }
 
  private:

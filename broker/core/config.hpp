@@ -32,6 +32,16 @@ struct SchedulerConfig {
   // for that time.
   Duration frozen_after = std::chrono::seconds(5);
 
+  // A waiting task counts as one priority higher for each such time; zero: never.
+  Duration age_after{};
+  // How long a retried task waits for another device than the one it failed on, when one could run it.
+  Duration avoid_for = std::chrono::seconds(5);
+  // After so many failures in a row of what other devices complete, a device is left out for a time that doubles with
+  // each repetition.
+  std::uint32_t quarantine_failures = 5;
+  Duration quarantine_first = std::chrono::minutes(1);
+  Duration quarantine_max = std::chrono::hours(1);
+
   std::uint32_t lost_max = 3;  // a task that took its device down this often is set aside
 };
 

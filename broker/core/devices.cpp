@@ -54,14 +54,20 @@ DeviceIndex DeviceTable::add(const std::string& device_id) {
   return place;
 }
 
-void DeviceTable::remove(DeviceIndex place) {
+void DeviceTable::retire(DeviceIndex place) {
   Device& device = devices_[place];
-  RC_ASSERT(device.held == 0);
+  RC_ASSERT(device.held == 0 && !device.retired);
   set_connected(place, false);
   leave_room(place);
   if (device.profile) catalog_.release_profile(device.profile);
+  device.profile = {};
   by_name_.erase(device.capabilities.device_id);
-  devices_.remove(place);
+  device.retired = true;
+  free_if_unused(place);
+}
+
+void DeviceTable::free_if_unused(DeviceIndex place) {
+  if (devices_[place].retired && devices_[place].tasks == 0) devices_.remove(place);
 }
 
 ProfileLoad& DeviceTable::load_of(ProfileIndex profile) {
@@ -114,13 +120,13 @@ void DeviceTable::set_connected(DeviceIndex place, bool connected) {
   if (!connected) leave_room(place);
 }
 
-void DeviceTable::set_draining(DeviceIndex place, bool draining) {
+void DeviceTable::set_flag(DeviceIndex place, bool Device::*flag, bool value) {
   Device& device = devices_[place];
-  if (device.draining == draining) return;
+  if (device.*flag == value) return;
   count(device, -1);
-  device.draining = draining;
+  device.*flag = value;
   count(device, +1);
-  if (draining) leave_room(place);
+  if (!device.available()) leave_room(place);
 }
 
 void DeviceTable::leave_room(DeviceIndex place) {

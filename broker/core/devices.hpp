@@ -39,7 +39,15 @@ struct Device {
   bool known = false;      // whether this place is in use
   bool connected = false;  // has a session, and was heard within offline_after
   bool draining = false;   // by its own wish
-  bool timed = false;      // whether a timer for its silence is running
+  bool drained = false;    // by an administrator's
+  bool quarantined = false;
+  TimePoint quarantined_until{};
+  std::uint32_t quarantines = 0;  // since it last proved sound: the next one is longer
+  std::uint32_t failures_in_a_row = 0;
+  std::uint32_t successes_in_a_row = 0;
+  TimePoint failing_since{};  // the first of them
+  bool retired = false;       // removed; kept only while finished tasks name it
+  bool timed = false;         // whether a timer for its silence is running
   TimePoint heard_at{};
   WallTime heard_wall{};
   double system_load = 0;
@@ -49,8 +57,8 @@ struct Device {
   std::uint64_t expected_us = 0;  // the sum of theirs
   AttemptIndex first;             // in the order of assignment
   AttemptIndex last;
-  std::uint64_t assigns = 0;     // assign messages of this session that were closed
-  std::uint64_t heartbeats = 0;  // of this session
+  std::uint64_t assigns = 0;           // assign messages of this session that were closed
+  std::uint64_t heartbeats = 0;        // of this session
   std::vector<double> free_resources;  // in the order of the profile's resources
 
   std::vector<RunEstimate> estimates;
@@ -64,7 +72,7 @@ struct Device {
   std::uint32_t surplus_place = 0;  // in the list of devices that hold more than they run, plus one
 
   std::uint32_t slots() const { return capabilities.slots; }
-  bool available() const { return connected && !draining; }
+  bool available() const { return connected && !draining && !drained && !quarantined; }
   std::uint32_t held_at_least(Priority priority) const;
   const RunEstimate* estimate(std::uint64_t type) const;
   void learn(std::uint64_t type, Duration run, TimePoint now);
@@ -84,11 +92,12 @@ class DeviceTable {
 
   DeviceIndex find(std::string_view device_id) const;
   DeviceIndex add(const std::string& device_id);
-  // Precondition: holds no attempts.
-  void remove(DeviceIndex device);
+  // Takes it out of the list; its place goes when no kept task names it. Precondition: holds no attempts.
+  void retire(DeviceIndex device);
+  void free_if_unused(DeviceIndex device);
   Device& operator[](DeviceIndex device) { return devices_[device]; }
   const Device& operator[](DeviceIndex device) const { return devices_[device]; }
-  std::size_t size() const { return devices_.size(); }
+  std::size_t size() const { return by_name_.size(); }
   std::size_t online() const { return online_; }
   std::uint32_t last() const { return devices_.last(); }
   template <class Visit>
@@ -99,7 +108,8 @@ class DeviceTable {
   // Changes what it offers; resources that running attempts hold stay taken.
   void set_capabilities(DeviceIndex device, const Capabilities& capabilities);
   void set_connected(DeviceIndex device, bool connected);
-  void set_draining(DeviceIndex device, bool draining);
+  // Changes one of the flags that available() reads.
+  void set_flag(DeviceIndex device, bool Device::*flag, bool value);
 
   // After any change of what it holds: puts it into the list that its room says.
   void update_room(DeviceIndex device, Duration ahead_work, std::uint32_t held_max);

@@ -7,8 +7,8 @@
 namespace retire::core {
 namespace {
 
-// With this few devices all that have room are compared; with more, a sample: the best of a few drawn at random is nearly
-// as good as the best of all (Mitzenmacher: "The power of two choices in randomized load balancing", 2001).
+// With this few devices all that have room are compared; with more, a sample: the best of a few drawn at random is
+// nearly as good as the best of all (Mitzenmacher: "The power of two choices in randomized load balancing", 2001).
 constexpr std::uint32_t kCompareAllMax = 32;
 constexpr std::uint32_t kSampleSize = 8;
 // A device that has not run the type lately must be this much faster to be preferred over a warm one.
@@ -33,10 +33,21 @@ void Scheduler::advance(Now now, Effects& out) {
   while (!retries_.empty() && retries_.top().due <= now.monotonic) {
     const Timer timer = retries_.top();
     retries_.pop();
-    const TaskIndex task{timer.place};
-    if (tasks_[task].sequence != timer.serial || !tasks_[task].delayed) continue;
-    if (tasks_.find_extra(task)->due != timer.due) continue;
-    queue_again(task, out);
+    const TaskIndex place{timer.place};
+    const Task& task = tasks_[place];
+    if (task.sequence != timer.serial || task.status != TaskStatus::Queued) continue;
+    if (const TaskExtra* extra = tasks_.find_extra(place); extra == nullptr || extra->due != timer.due) continue;
+    if (task.delayed) {
+      queue_again(place, out);
+    } else {
+      refresh(catalog_.spec(task.spec).task_class);  // it need not avoid a device any more
+    }
+  }
+  while (!quarantines_.empty() && quarantines_.top().due <= now.monotonic) {
+    const DeviceIndex device{quarantines_.top().place};
+    const TimePoint due = quarantines_.top().due;
+    quarantines_.pop();
+    if (devices_[device].quarantined && devices_[device].quarantined_until == due) release_quarantine(device, now);
   }
   while (!silences_.empty() && silences_.top().due <= now.monotonic) {
     const DeviceIndex device{silences_.top().place};
@@ -52,12 +63,24 @@ std::optional<TimePoint> Scheduler::next_deadline() const {
   const auto consider = [&](TimePoint due) { next = next ? std::min(*next, due) : due; };
   if (!retries_.empty()) consider(retries_.top().due);
   if (!silences_.empty()) consider(silences_.top().due);
+  if (!quarantines_.empty()) consider(quarantines_.top().due);
   if (recall_due_) consider(*recall_due_);
   if (!history_.empty()) consider(history_.front().at + config_.history_age_max);
   return next;
 }
 
+void Scheduler::refresh(ClassIndex task_class) {
+  if (fresh_classes_.test(task_class.value)) return;
+  fresh_classes_.set(task_class.value);
+  fresh_.push_back(task_class);
+}
+
+void Scheduler::refresh_devices() {
+  devices_.for_each([&](DeviceIndex place, const Device&) { changed(place); });
+}
+
 void Scheduler::dispatch(Now now, Effects& out) {
+  if (paused_) return;  // what has changed since is looked at when it goes on
   std::vector<DeviceIndex> refill;
   refill.swap(refill_);
   std::vector<ClassIndex> fresh;
@@ -74,9 +97,14 @@ void Scheduler::dispatch(Now now, Effects& out) {
     }
   }
   for (const ClassIndex task_class : fresh) {
+    DeviceIndex unwelcome;  // what waits has failed there and prefers another
     while (queue_.waiting(task_class) > 0 && !catalog_.is_paused(task_class)) {
-      const DeviceIndex device = choose_device(task_class, Room::Free);
-      if (!device || !fill(device, 1, now, out)) break;
+      const DeviceIndex device = choose_device(task_class, Room::Free, unwelcome);
+      if (!device) break;
+      if (!fill(device, 1, now, out)) {
+        if (unwelcome) break;
+        unwelcome = device;
+      }
     }
   }
   // Then ahead of time, to devices whose work is short, each its share.
@@ -86,7 +114,7 @@ void Scheduler::dispatch(Now now, Effects& out) {
   }
   for (const ClassIndex task_class : fresh) {
     while (queue_.waiting(task_class) > 0 && !catalog_.is_paused(task_class)) {
-      DeviceIndex device = choose_device(task_class, Room::Ahead);
+      DeviceIndex device = choose_device(task_class, Room::Ahead, {});
       if (!device) device = choose_overtaken(task_class, queue_.highest_waiting(task_class));
       if (!device || !fill(device, share, now, out)) break;
     }
@@ -96,33 +124,52 @@ void Scheduler::dispatch(Now now, Effects& out) {
   recall_for_idle(now, out);
 }
 
-bool Scheduler::fill(DeviceIndex place, std::size_t limit, Now now, Effects& out) {
+// The first in order of what the device may run now.
+ReadyQueue::Next Scheduler::next_for(DeviceIndex place, Now now) const {
   const Device& device = devices_[place];
-  const Bits& classes = catalog_.profile(device.profile).classes;
-  const auto allowed = [&](ClassIndex task_class) {
-    return !catalog_.is_paused(task_class) && devices_.fits(device, catalog_.task_class(task_class));
-  };
+  return queue_.next(
+      catalog_.profile(device.profile).classes,
+      [&](ClassIndex task_class) {
+        return !catalog_.is_paused(task_class) && devices_.fits(device, catalog_.task_class(task_class));
+      },
+      [&](TaskIndex task) { return welcome(task, place, now); }, now.wall, config_.age_after);
+}
+
+// A task that failed on a device prefers another for a while, if another could run it.
+bool Scheduler::welcome(TaskIndex place, DeviceIndex device, Now now) const {
+  const TaskExtra* extra = tasks_.find_extra(place);
+  if (extra == nullptr || extra->avoid != device || extra->avoid_until <= now.monotonic) return true;
+  std::uint32_t available = 0;
+  const Bits& profiles = catalog_.class_of(tasks_[place].spec).profiles;
+  profiles.for_each_common(profiles, 0, [&](std::uint32_t i) {
+    available += devices_.load(ProfileIndex{i}).available;
+    return available < 2;
+  });
+  return available < 2;
+}
+
+bool Scheduler::fill(DeviceIndex place, std::size_t limit, Now now, Effects& out) {
   std::size_t n = 0;
   for (; n < limit; ++n) {
-    const TaskIndex task = queue_.next(classes, allowed);
-    if (!task || !may_take(device, task)) break;
-    queue_.take(task);
-    assign(task, place, now, out);
+    const ReadyQueue::Next next = next_for(place, now);
+    if (!next || !may_take(devices_[place], next)) break;
+    queue_.take(next.task);
+    assign(next, place, now, out);
   }
   devices_.update_room(place, config_.ahead_work, config_.held_max);
   return n > 0;
 }
 
 // The first task in order is the only one that is asked about: a later one may not overtake it on the same device.
-bool Scheduler::may_take(const Device& device, TaskIndex task) const {
+bool Scheduler::may_take(const Device& device, ReadyQueue::Next next) const {
   if (device.held < device.slots()) return true;
-  const SpecIndex spec_place = tasks_[task].spec;
+  const SpecIndex spec_place = tasks_[next.task].spec;
   const Class& task_class = catalog_.class_of(spec_place);
   const TaskSpec& spec = catalog_.spec(spec_place).spec;
   if (!task_class.demands.resources.empty() || spec.requirements.at_most_once) return false;
   if (device.held >= config_.held_max) return false;
   // Something of lower priority is waiting there: the device starts the higher one first.
-  if (device.held > device.slots() && device.held_at_least(spec.priority) < device.slots()) return true;
+  if (device.held > device.slots() && device.held_at_least(next.priority) < device.slots()) return true;
   if (device.estimate(catalog_.type(task_class.type).serial) == nullptr) return false;
   const double work_max = static_cast<double>(config_.ahead_work.count()) * device.slots();
   return static_cast<double>(device.expected_us) + expected_us(device, task_class) <= work_max;
@@ -135,18 +182,18 @@ double Scheduler::expected_us(const Device& device, const Class& task_class) con
   return std::max(1.0, estimate->mean_us);
 }
 
-DeviceIndex Scheduler::choose_device(ClassIndex class_place, Room room) {
+DeviceIndex Scheduler::choose_device(ClassIndex class_place, Room room, DeviceIndex except) {
   const Class& task_class = catalog_.task_class(class_place);
   const Type& type = catalog_.type(task_class.type);
   // Resources are free on some devices only, so for those all must be asked.
-  const bool all = devices_.size() <= kCompareAllMax || !task_class.demands.resources.empty();
+  const bool all = devices_.size() <= kCompareAllMax || !task_class.demands.resources.empty() || except;
   std::uint32_t left = all ? UINT32_MAX : kSampleSize;
   DeviceIndex best;
   double best_score = std::numeric_limits<double>::infinity();
 
   const auto consider = [&](DeviceIndex place) {
     const Device& device = devices_[place];
-    if (!devices_.fits(device, task_class)) return;
+    if (place == except || !devices_.fits(device, task_class)) return;
     const RunEstimate* estimate = device.estimate(type.serial);
     if (room == Room::Ahead && (estimate == nullptr || !task_class.demands.resources.empty())) return;
     const bool warm = estimate != nullptr && latest_ - estimate->last_used < kWarmFor;
@@ -184,7 +231,8 @@ DeviceIndex Scheduler::choose_overtaken(ClassIndex task_class, Priority priority
   return {};
 }
 
-void Scheduler::assign(TaskIndex task_place, DeviceIndex device_place, Now now, Effects& out) {
+void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now, Effects& out) {
+  const TaskIndex task_place = next.task;
   Task& task = tasks_[task_place];
   Device& device = devices_[device_place];
   const Spec& spec = catalog_.spec(task.spec);
@@ -196,7 +244,7 @@ void Scheduler::assign(TaskIndex task_place, DeviceIndex device_place, Now now, 
   attempt.task = task_place;
   attempt.device = device_place;
   attempt.number = task.failures + 1u + (extra == nullptr ? 0 : extra->lost);
-  attempt.priority = spec.spec.priority;
+  attempt.priority = next.priority;
   attempt.expected_us = static_cast<std::uint32_t>(expected_us(device, task_class));
   attempt.assigned_at = now.monotonic;
   attempt.assigned_wall = now.wall;
@@ -250,7 +298,8 @@ void Scheduler::recall_for_idle(Now now, Effects& out) {
     for (AttemptIndex at = device.last; at && wanted > 0 && ++seen <= kRecallLookedAtMax; at = attempts_[at].previous) {
       Attempt& attempt = attempts_[at];
       if (attempt.recalled || attempt.started || !attempt.current) continue;
-      if (!catalog_.class_of(tasks_[attempt.task].spec).profiles.intersects(devices_.profiles_with(Room::Free))) continue;
+      if (!catalog_.class_of(tasks_[attempt.task].spec).profiles.intersects(devices_.profiles_with(Room::Free)))
+        continue;
       const TimePoint due = attempt.assigned_at + config_.recall_after;
       if (due > now.monotonic) {
         recall_due_ = recall_due_ ? std::min(*recall_due_, due) : due;

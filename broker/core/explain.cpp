@@ -52,7 +52,7 @@ std::string nearest_miss(const std::vector<DeviceVerdict>& verdicts) {
 
 std::string_view Scheduler::class_reason(ClassIndex class_place) const {
   const Class& task_class = catalog_.task_class(class_place);
-  if (catalog_.is_paused(class_place)) return "paused";
+  if (paused_ || catalog_.is_paused(class_place)) return "paused";
   bool any = false;
   bool connected = false;
   bool available = false;
@@ -64,7 +64,7 @@ std::string_view Scheduler::class_reason(ClassIndex class_place) const {
     return !available;
   });
   if (available) return "devices_busy";
-  if (connected) return "devices_draining";
+  if (connected) return "devices_draining";  // or in quarantine
   if (any) return "devices_offline";
   const std::string& type = catalog_.type(task_class.type).name;
   for (std::uint32_t i = 1; i <= catalog_.profiles_last(); ++i) {
@@ -127,7 +127,7 @@ Explanation Scheduler::explain(const TaskSpec& spec) const {
     out.reason.clear();
   } else if (has_verdict("busy")) {
     out.reason = "devices_busy";
-  } else if (has_verdict("draining")) {
+  } else if (has_verdict("draining") || has_verdict("quarantined")) {
     out.reason = "devices_draining";
   } else if (has_verdict("offline")) {
     out.reason = "devices_offline";
@@ -146,8 +146,7 @@ Explanation Scheduler::explain(const TaskSpec& spec, ClassIndex class_place) con
     DeviceVerdict& verdict = out.devices.emplace_back();
     verdict.device_id = device.capabilities.device_id;
     if (device.profile) {
-      verdict.unmet =
-          unmet_requirements(spec.type, spec.requirements, catalog_.profile(device.profile).capabilities);
+      verdict.unmet = unmet_requirements(spec.type, spec.requirements, catalog_.profile(device.profile).capabilities);
     }
     const bool no_handler = std::any_of(verdict.unmet.begin(), verdict.unmet.end(),
                                         [](const auto& unmet) { return unmet.requirement == "task_type"; });
@@ -157,7 +156,9 @@ Explanation Scheduler::explain(const TaskSpec& spec, ClassIndex class_place) con
       verdict.verdict = "unmet";
     } else if (!device.connected) {
       verdict.verdict = "offline";
-    } else if (device.draining) {
+    } else if (device.quarantined) {
+      verdict.verdict = "quarantined";
+    } else if (device.draining || device.drained) {
       verdict.verdict = "draining";
     } else if (device.held >= device.slots() || !devices_.fits(device, task_class)) {
       verdict.verdict = "busy";

@@ -40,11 +40,13 @@ bool includes(const std::vector<std::string>& sorted, const std::string& value) 
   return std::binary_search(sorted.begin(), sorted.end(), value);
 }
 
-// Calls unmet(key, wanted, has) for each requirement that fails, the values lazily as JSON text; stops when it says false.
+// Calls unmet(key, wanted, has) for each requirement that fails, the values lazily as JSON text; stops when it says
+// false.
 template <class Unmet>
 void compare(const std::string& type, const Requirements& r, const Capabilities& c, Unmet unmet) {
   const auto check = [&](bool met, const char* key, const auto& wanted, const auto& has) {
-    return met || unmet(std::string(key), [&] { return json(wanted); }, [&] { return json(has); });
+    return met || unmet(
+                      std::string(key), [&] { return json(wanted); }, [&] { return json(has); });
   };
   if (!check(includes(c.handlers, type), "task_type", type, c.handlers)) return;
   if (!check(c.cpu_count >= r.min_cpu_cores, "min_cpu_cores", static_cast<double>(r.min_cpu_cores),
@@ -55,8 +57,8 @@ void compare(const std::string& type, const Requirements& r, const Capabilities&
   if (!check(c.storage_total_gb >= r.min_storage_gb, "min_storage_gb", r.min_storage_gb, c.storage_total_gb)) return;
   if (!check(c.has_gpu || !r.gpu_required, "gpu_required", r.gpu_required, c.has_gpu)) return;
   if (!check(c.has_internet || !r.internet_required, "internet_required", r.internet_required, c.has_internet)) return;
-  if (!check(r.required_platform.empty() || r.required_platform == c.platform, "required_platform",
-             r.required_platform, c.platform)) {
+  if (!check(r.required_platform.empty() || r.required_platform == c.platform, "required_platform", r.required_platform,
+             c.platform)) {
     return;
   }
   if (!check(r.required_role.empty() || r.required_role == c.role, "required_role", r.required_role, c.role)) return;
@@ -70,7 +72,9 @@ void compare(const std::string& type, const Requirements& r, const Capabilities&
   for (const auto& [name, amount] : r.resources) {
     const double there = amount_of(c.resources, name);
     const auto& wanted = amount;
-    if (there < wanted && !unmet("resources." + name, [&] { return json(wanted); }, [&] { return json(there); })) return;
+    if (there < wanted && !unmet(
+                              "resources." + name, [&] { return json(wanted); }, [&] { return json(there); }))
+      return;
   }
 }
 

@@ -83,12 +83,18 @@ void ReadyQueue::refresh_head(LaneIndex place) {
     task = lane.returned.begin()->second;
   }
   if (lane.head == 0) {
-    group.heads.push_back({0, lane.task_class, {}, place});
+    group.heads.push_back({0, lane.task_class, {}, place, false});
     lane.head = static_cast<std::uint32_t>(group.heads.size());
   }
   Head& head = group.heads[lane.head - 1];
   head.sequence = tasks_[task].sequence;
   head.task = task;
+  head.returned = tasks_[task].returned;
+}
+
+Priority ReadyQueue::aged(Priority priority, WallTime since, WallTime now, Duration age_after) {
+  const std::int64_t levels = now > since ? (now - since) / age_after : 0;
+  return static_cast<Priority>(std::min<std::int64_t>(static_cast<std::int64_t>(priority) + levels, kPriorityCount));
 }
 
 void ReadyQueue::added(LaneIndex place, TaskIndex task) {
@@ -163,8 +169,8 @@ void ReadyQueue::remove(TaskIndex place) {
 void ReadyQueue::take(TaskIndex place) {
   const GroupQueueIndex group = lanes_[catalog_.spec(tasks_[place].spec).lane].group_queue;
   remove(place);
-  if (group_queues_[group].count > 0 && levels_[group_queues_[group].priority].first !=
-                                            levels_[group_queues_[group].priority].last) {
+  if (group_queues_[group].count > 0 &&
+      levels_[group_queues_[group].priority].first != levels_[group_queues_[group].priority].last) {
     unlink_turn(group);
     link_turn(group);
   }

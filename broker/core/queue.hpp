@@ -1,9 +1,9 @@
 // The tasks that wait at main, and which of them is next for a device.
 //
-// A lane holds the waiting tasks of one priority, group and class in the order of submission. A device looks at the first
-// task of each lane that it can run, so a task nobody can run holds up nothing, and the cost depends on the number of
-// lanes, never on that of tasks. What is taken back or retried regains its old place: it waits in a small ordered set at
-// the head of its lane.
+// A lane holds the waiting tasks of one priority, group and class in the order of submission. A device looks at the
+// first task of each lane that it can run, so a task nobody can run holds up nothing, and the cost depends on the
+// number of lanes, never on that of tasks. What is taken back or retried regains its old place: it waits in a small
+// ordered set at the head of its lane.
 //
 // Order: a higher priority first; within one, groups take turns; within a group, the oldest.
 #pragma once
@@ -33,24 +33,28 @@ class ReadyQueue {
   // Wherever it stands. Precondition: it is in the queue.
   void remove(TaskIndex task);
 
-  // The first task in order whose class is in `classes` and passes `allowed(ClassIndex)`, or none. `take()` it to give
-  // its group's turn away.
-  template <class Allowed>
-  TaskIndex next(const Bits& classes, Allowed allowed) const {
+  struct Next {
+    TaskIndex task;
+    Priority priority = Priority::Normal;  // the one it counts with, ageing included
+    explicit operator bool() const { return static_cast<bool>(task); }
+  };
+  // The first task in order whose class is in `classes` and passes `allowed(ClassIndex)`, and which, if it was here
+  // before, passes `welcome(TaskIndex)`; or none. `take()` it to give its group's turn away. With ageing (`age_after`
+  // not zero) the level whose candidate counts highest goes first, the older one if they count the same.
+  template <class Allowed, class Welcome>
+  Next next(const Bits& classes, Allowed allowed, Welcome welcome, WallTime now, Duration age_after) const {
+    Next best;
     for (int priority = kPriorityCount; priority >= 1; --priority) {
       const Level& level = levels_[static_cast<std::size_t>(priority)];
       if (!level.classes.intersects(classes)) continue;
-      for (GroupQueueIndex at = level.first; at; at = group_queues_[at].next) {
-        const Head* best = nullptr;
-        for (const Head& head : group_queues_[at].heads) {
-          if (!classes.test(head.task_class.value)) continue;
-          if (best != nullptr && best->sequence < head.sequence) continue;
-          if (allowed(head.task_class)) best = &head;
-        }
-        if (best != nullptr) return best->task;
-      }
+      const TaskIndex task = next_of_level(level, classes, allowed, welcome);
+      if (!task) continue;
+      if (age_after == Duration::zero()) return {task, static_cast<Priority>(priority)};
+      const Priority counts = aged(static_cast<Priority>(priority), tasks_[task].created_at, now, age_after);
+      const bool earlier = best && counts == best.priority && tasks_[task].sequence < tasks_[best.task].sequence;
+      if (!best || counts > best.priority || earlier) best = {task, counts};
     }
-    return {};
+    return best;
   }
   // Removes what next() gave and lets the other groups of its priority go first.
   void take(TaskIndex task);
@@ -93,6 +97,7 @@ class ReadyQueue {
     ClassIndex task_class;
     TaskIndex task;
     LaneIndex lane;
+    bool returned = false;
   };
   // The lanes of one group at one priority that hold tasks. Kept while any lane refers to it.
   struct GroupQueue {
@@ -111,6 +116,39 @@ class ReadyQueue {
     std::vector<std::uint64_t> class_count;  // by class
     std::uint64_t count = 0;
   };
+
+  // With the level's groups in the order of their turns: the oldest of the first group that has one.
+  template <class Allowed, class Welcome>
+  TaskIndex next_of_level(const Level& level, const Bits& classes, Allowed& allowed, Welcome& welcome) const {
+    for (GroupQueueIndex at = level.first; at; at = group_queues_[at].next) {
+      TaskIndex best;
+      std::uint64_t best_sequence = UINT64_MAX;
+      for (const Head& head : group_queues_[at].heads) {
+        if (head.sequence > best_sequence || !classes.test(head.task_class.value)) continue;
+        if (!allowed(head.task_class)) continue;
+        const TaskIndex task =
+            head.returned && !welcome(head.task) ? first_welcome(lanes_[head.lane], welcome) : head.task;
+        if (!task || tasks_[task].sequence > best_sequence) continue;
+        best = task;
+        best_sequence = tasks_[task].sequence;
+      }
+      if (best) return best;
+    }
+    return {};
+  }
+  // The first of a lane that is welcome; only few of those that were here before are asked about.
+  template <class Welcome>
+  TaskIndex first_welcome(const Lane& lane, Welcome& welcome) const {
+    std::size_t asked = 0;
+    for (const auto& [sequence, task] : lane.returned) {
+      if (lane.first && tasks_[lane.first].sequence < sequence) return lane.first;
+      if (welcome(task)) return task;
+      if (++asked == kAskedMax) break;
+    }
+    return lane.first;
+  }
+  static constexpr std::size_t kAskedMax = 64;
+  static Priority aged(Priority priority, WallTime since, WallTime now, Duration age_after);
 
   LaneIndex lane_of(SpecIndex spec);
   void refresh_head(LaneIndex lane);

@@ -72,7 +72,16 @@ DeviceReport Scheduler::device_report(DeviceIndex place) const {
   const Device& device = devices_[place];
   DeviceReport out;
   out.capabilities = &device.capabilities;
-  out.state = !device.connected ? "offline" : device.draining ? "draining" : "online";
+  out.state = "online";
+  if (!device.connected) {
+    out.state = "offline";
+  } else if (device.quarantined) {
+    out.state = "quarantined";
+    out.state_reason = "it failed, several times in a row, what other devices complete";
+  } else if (device.draining || device.drained) {
+    out.state = "draining";
+    out.state_reason = device.drained ? "drained by an administrator" : "its worker is stopping";
+  }
   out.load = std::min(device.held, device.slots());
   out.held = device.held;
   out.system_load = device.system_load;
@@ -120,7 +129,7 @@ ClusterStatistics Scheduler::statistics(Now now) const {
   return out;
 }
 
-void Scheduler::check_invariants() const {
+void Scheduler::check_invariants(Now now) const {
   queue_.check_invariants();
   std::size_t held = 0;
   devices_.for_each([&](DeviceIndex place, const Device& device) {
@@ -142,12 +151,7 @@ void Scheduler::check_invariants() const {
     RC_ASSERT(device.held_at_least(Priority::Low) == count);
     RC_ASSERT(!device.available() || device.held >= device.slots() || device.room == Room::Free);
     // A free slot and a waiting task that it could run do not stand side by side.
-    if (device.available() && device.held < device.slots()) {
-      const auto allowed = [&](ClassIndex task_class) {
-        return !catalog_.is_paused(task_class) && devices_.fits(device, catalog_.task_class(task_class));
-      };
-      RC_ASSERT(!queue_.next(catalog_.profile(device.profile).classes, allowed));
-    }
+    if (device.available() && device.held < device.slots() && !paused_) RC_ASSERT(!next_for(place, now));
     held += count;
   });
   RC_ASSERT(held == attempts_.size());

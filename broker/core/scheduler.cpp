@@ -43,13 +43,15 @@ std::optional<BatchError> Scheduler::check_room(const Submit& batch) const {
   if (waiting + batch.tasks.size() > config_.waiting_tasks_max) {
     return BatchError{{ErrorCode::Busy, "the queue holds " + std::to_string(waiting) + " tasks and may hold " +
                                             std::to_string(config_.waiting_tasks_max) + "; try again later"},
-                      std::nullopt, config_.busy_retry_after};
+                      std::nullopt,
+                      config_.busy_retry_after};
   }
   if (waiting_bytes_ + bytes > config_.waiting_bytes_max) {
-    return BatchError{{ErrorCode::Busy, "the queue holds " + std::to_string(waiting_bytes_) +
-                                            " bytes of payloads and may hold " +
-                                            std::to_string(config_.waiting_bytes_max) + "; try again later"},
-                      std::nullopt, config_.busy_retry_after};
+    return BatchError{
+        {ErrorCode::Busy, "the queue holds " + std::to_string(waiting_bytes_) + " bytes of payloads and may hold " +
+                              std::to_string(config_.waiting_bytes_max) + "; try again later"},
+        std::nullopt,
+        config_.busy_retry_after};
   }
   return std::nullopt;
 }
@@ -83,9 +85,11 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
           tasks_.remove(task);
         }
         drop_unused_specs();
-        return BatchError{{ErrorCode::Conflict, "task ID " + id.text() +
-                                                    " is in use for other content; choose another ID or send the same content"},
-                          i, std::nullopt};
+        return BatchError{
+            {ErrorCode::Conflict,
+             "task ID " + id.text() + " is in use for other content; choose another ID or send the same content"},
+            i,
+            std::nullopt};
       }
       outcome.tasks.push_back(known);
       outcome.known.push_back(i);
@@ -108,11 +112,7 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
     tasks_.set_status(place, TaskStatus::Queued);
     waiting_bytes_ += task.payload.size();
     queue_.push_new(place);
-    const ClassIndex task_class = catalog_.spec(task.spec).task_class;
-    if (!fresh_classes_.test(task_class.value)) {
-      fresh_classes_.set(task_class.value);
-      fresh_.push_back(task_class);
-    }
+    refresh(catalog_.spec(task.spec).task_class);
     out.records.push_back({Record::Kind::Submitted, place, task.id});
   }
   counters_.submitted += added.size();
@@ -161,10 +161,12 @@ void Scheduler::queue_again(TaskIndex place, Effects& /*out*/) {
     waiting_bytes_ += task.payload.size();
   }
   queue_.push_returned(place);
-  const ClassIndex task_class = catalog_.spec(task.spec).task_class;
-  if (!fresh_classes_.test(task_class.value)) {
-    fresh_classes_.set(task_class.value);
-    fresh_.push_back(task_class);
+  refresh(catalog_.spec(task.spec).task_class);
+  // When it need not avoid a device any more, that one may be the only one with room.
+  if (const TaskExtra* extra = tasks_.find_extra(place);
+      extra != nullptr && extra->avoid && extra->avoid_until > latest_) {
+    tasks_.extra(place).due = extra->avoid_until;
+    retries_.push({extra->avoid_until, place.value, task.sequence});
   }
 }
 
@@ -189,13 +191,12 @@ Duration Scheduler::retry_delay(std::uint32_t failures) {
   return half + Duration(static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>((full - half).count()) + 1)));
 }
 
-void Scheduler::note_error(TaskIndex place, const Attempt& attempt, Outcome outcome, bool lost, std::string_view message,
-                           Now now) {
+void Scheduler::note_error(TaskIndex place, const Attempt& attempt, Outcome outcome, bool lost,
+                           std::string_view message, Now now) {
   TaskExtra& extra = tasks_.extra(place);
   if (extra.errors.size() >= kErrorHistoryMax) extra.errors.erase(extra.errors.begin());
   extra.errors.push_back({attempt.number, devices_[attempt.device].capabilities.device_id, outcome, lost,
                           std::string(message.substr(0, 1024)), now.wall});
-  extra.avoid = attempt.device;
 }
 
 void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out) {
@@ -207,7 +208,7 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
   }
   const Attempt attempt = attempts_[place];
   const TaskIndex task = attempt.task;
-  if (item.outcome == Outcome::Success || item.outcome == Outcome::Failed) {
+  if (item.outcome == Outcome::Success) {  // a failure says nothing about how long the work takes
     Type& type = catalog_.type(catalog_.class_of(tasks_[task].spec).type);
     devices_[device].learn(type.serial, item.run, now.monotonic);
     type.runs = std::min(type.runs + 1, kTypeMeanWeightMax);
@@ -219,6 +220,7 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
   switch (item.outcome) {
     case Outcome::Success:
       ++devices_[device].succeeded;
+      note_success(task, device, now);
       end(task, TaskStatus::Success, "", &attempt, &item, now, out);
       return;
     case Outcome::Cancelled:
@@ -237,6 +239,7 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
     case Outcome::Timeout:
     case Outcome::Crashed:
       ++devices_[device].failed;
+      if (item.outcome != Outcome::FailedPermanently) note_failure(task, device, now, out);
       fail_attempt(task, attempt, item, now, out);
       return;
   }
@@ -249,7 +252,10 @@ void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const Fini
   const std::uint32_t retries = spec(place).requirements.retries();
   if (item.outcome != Outcome::FailedPermanently && task.failures <= retries) {
     ++counters_.retried;
-    retry_later(place, retry_delay(task.failures), now, out);
+    const Duration delay = retry_delay(task.failures);
+    tasks_.extra(place).avoid = attempt.device;
+    tasks_.extra(place).avoid_until = now.monotonic + delay + config_.avoid_for;
+    retry_later(place, delay, now, out);
     out.records.push_back({Record::Kind::Retried, place, task.id});
     return;
   }
@@ -263,6 +269,7 @@ void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason,
   Ending& ending = tasks_.ending(place);
   ending.reason = reason;
   ending.completed_at = now.wall;
+  ending.ended_at = now.monotonic;
   if (attempt != nullptr) {
     ending.device = attempt->device;
     if (!tasks_[place].attempt) ++devices_[attempt->device].tasks;  // its release has counted it out
@@ -289,12 +296,54 @@ void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason,
   out.records.push_back({Record::Kind::Ended, place, tasks_[place].id});
 }
 
+std::optional<bool> Scheduler::retry(const TaskId& id, Now now, Effects& out) {
+  const TaskIndex place = tasks_.find(id);
+  if (!place) return std::nullopt;
+  Task& task = tasks_[place];
+  if (task.status != TaskStatus::Failed && task.status != TaskStatus::Timeout) return false;
+  const Ending* ending = tasks_.find_ending(place);
+  history_bytes_ -= ending->bytes() + task.payload.size();
+  if (ending->device) --devices_[ending->device].tasks;
+  tasks_.drop_ending(place);
+  task.failures = 0;
+  if (task.extra != 0) {
+    TaskExtra& extra = tasks_.extra(place);
+    extra.lost = 0;
+    extra.avoid = {};
+  }
+  latest_ = std::max(latest_, now.monotonic);
+  queue_again(place, out);
+  out.records.push_back({Record::Kind::Retried, place, id});
+  return true;
+}
+
+void Scheduler::pause(const std::string& type, Now /*now*/, Effects& out) {
+  if (type.empty()) {
+    paused_ = true;
+  } else {
+    catalog_.pause_type(type, true);
+  }
+  devices_.for_each([&](DeviceIndex device, const Device&) { recall_all(device, type, out); });
+}
+
+void Scheduler::resume(const std::string& type, Now /*now*/, Effects& /*out*/) {
+  if (type.empty()) {
+    paused_ = false;
+  } else {
+    catalog_.pause_type(type, false);
+  }
+  refresh_devices();
+}
+
 void Scheduler::forget(TaskIndex place, Effects& out) {
   const Task& task = tasks_[place];
   const Ending* ending = tasks_.find_ending(place);
   RC_ASSERT(ending != nullptr && !task.attempt);
   history_bytes_ -= ending->bytes() + task.payload.size();
-  if (ending->device) --devices_[ending->device].tasks;
+  if (ending->device) {
+    --devices_[ending->device].tasks;
+    devices_.free_if_unused(ending->device);
+  }
   out.records.push_back({Record::Kind::Forgotten, {}, task.id});
   const SpecIndex spec = task.spec;
   tasks_.remove(place);
@@ -316,8 +365,10 @@ void Scheduler::expire_history(Now now, Effects& out) {
     history_.pop_front();
     const Task& task = tasks_[oldest.task];
     if (task.sequence != oldest.sequence || !is_final(task.status)) continue;
+    if (tasks_.find_ending(oldest.task)->ended_at != oldest.at) continue;  // retried since, and ended again
     if (task.attempt) {  // cancelled, and its device has not said yet that it stopped
-      history_.push_back(oldest);
+      tasks_.ending(oldest.task).ended_at = now.monotonic;
+      history_.push_back({oldest.task, oldest.sequence, now.monotonic});
       ++kept;
       continue;
     }

@@ -43,6 +43,7 @@ struct Counters {
   std::uint64_t results_stale = 0;  // of attempts that were given up
   std::uint64_t attempts_lost = 0;
   std::uint64_t recalled = 0;
+  std::uint64_t quarantined = 0;
 };
 
 struct SubmitOutcome {
@@ -59,8 +60,8 @@ struct BatchError {
 
 class Scheduler {
  public:
-  // `epoch`: of this run of main, larger than every earlier one. `seed`: for retry jitter, sampling and the IDs of tasks
-  // that came without one.
+  // `epoch`: of this run of main, larger than every earlier one. `seed`: for retry jitter, sampling and the IDs of
+  // tasks that came without one.
   Scheduler(const SchedulerConfig& config, std::uint64_t epoch, std::uint64_t seed);
 
   // --- clients ---
@@ -70,6 +71,13 @@ class Scheduler {
   std::variant<SubmitOutcome, BatchError> submit(const Submit& batch, Watcher watcher, Now now, Effects& out);
   // True if it was not final yet; nullopt for an unknown task.
   std::optional<bool> cancel(const TaskId& id, Now now, Effects& out);
+  // Brings a failed or timed-out task back under its ID, with all its retries; its earlier end is in its error history.
+  // False if it is in another state; nullopt for an unknown task.
+  std::optional<bool> retry(const TaskId& id, Now now, Effects& out);
+  // Stops handing out tasks: of one type, or all (empty). What is not started is taken back.
+  void pause(const std::string& type, Now now, Effects& out);
+  void resume(const std::string& type, Now now, Effects& out);
+  bool paused() const { return paused_; }
   TaskIndex find(const TaskId& id) const { return tasks_.find(id); }
   // False if somebody else is told already: the shell keeps further watchers itself.
   bool watch(TaskIndex task, Watcher watcher);
@@ -77,8 +85,8 @@ class Scheduler {
 
   // --- devices ---
 
-  // A device said hello. `held`: what it holds; what is not current is added to `abandon`; what it does not hold any more
-  // is queued again. The place is the device's for as long as it is known.
+  // A device said hello. `held`: what it holds; what is not current is added to `abandon`; what it does not hold any
+  // more is queued again. The place is the device's for as long as it is known.
   DeviceIndex join(const Capabilities& capabilities, const InstanceId& instance, std::span<const AttemptId> held,
                    bool draining, Now now, std::vector<AttemptId>& abandon, Effects& out);
   void update(DeviceIndex device, const Capabilities& capabilities, Now now, Effects& out);
@@ -87,6 +95,11 @@ class Scheduler {
   void finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out);
   void returned(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);
   void drain(DeviceIndex device, Now now, Effects& out);
+  // An administrator's: no new work until resume_device(), also over a new hello. Resuming ends a quarantine too.
+  void drain_device(DeviceIndex device, Now now, Effects& out);
+  void resume_device(DeviceIndex device, Now now, Effects& out);
+  // Forgets a device that is away. Errors: Conflict if it is connected or its attempts are not settled.
+  Status remove_device(DeviceIndex device, Now now, Effects& out);
   // It left on purpose: what it holds goes to others.
   void left(DeviceIndex device, Now now, Effects& out);
   // The attempt goes with the assign message that is open for its device; closing it gives the message's number.
@@ -117,7 +130,8 @@ class Scheduler {
   const Counters& counters() const { return counters_; }
 
   TaskReport report(TaskIndex task, bool with_payload, bool with_result) const;
-  // One page, newest first; visits a bounded number of tasks, so it may be shorter than asked for while `cursor` is set.
+  // One page, newest first; visits a bounded number of tasks, so it may be shorter than asked for while `cursor` is
+  // set.
   std::vector<TaskIndex> list(const List& request, std::optional<std::uint64_t>& next_cursor) const;
   Explanation explain(TaskIndex task) const;
   Explanation explain(const TaskSpec& spec) const;  // as if it were submitted now
@@ -127,15 +141,16 @@ class Scheduler {
   DeviceReport device_report(DeviceIndex device) const;
   ClusterStatistics statistics(Now now) const;
 
-  // Checks every pair of indexes against each other; aborts on disagreement. O(everything). For tests.
-  void check_invariants() const;
+  // Checks every pair of indexes against each other, and that no device is idle beside what it could run; aborts on
+  // disagreement. O(everything). Precondition: the latest call was advance(now). For tests.
+  void check_invariants(Now now) const;
 
  private:
   enum class Lost : std::uint8_t { WithDevice, OnTheWay, HandedBack };
   struct Timer {
     TimePoint due;
     std::uint32_t place = 0;   // of the task or device
-    std::uint64_t serial = 0;  // the task's sequence: whether the timer still means it
+    std::uint64_t serial = 0;  // the task's sequence, or zero: whether the timer still means it
     friend bool operator>(const Timer& a, const Timer& b) {
       return std::tie(a.due, a.serial, a.place) > std::tie(b.due, b.serial, b.place);
     }
@@ -150,7 +165,8 @@ class Scheduler {
   void retry_later(TaskIndex task, Duration delay, Now now, Effects& out);
   Duration retry_delay(std::uint32_t failures);
   void fail_attempt(TaskIndex task, const Attempt& attempt, const FinishedItem& item, Now now, Effects& out);
-  void note_error(TaskIndex task, const Attempt& attempt, Outcome outcome, bool lost, std::string_view message, Now now);
+  void note_error(TaskIndex task, const Attempt& attempt, Outcome outcome, bool lost, std::string_view message,
+                  Now now);
   void end(TaskIndex task, TaskStatus status, std::string_view reason, const Attempt* attempt, const FinishedItem* item,
            Now now, Effects& out);
   void expire_history(Now now, Effects& out);
@@ -158,21 +174,31 @@ class Scheduler {
   // dispatch.cpp: which task goes to which device
   void dispatch(Now now, Effects& out);
   bool fill(DeviceIndex device, std::size_t limit, Now now, Effects& out);  // false: took nothing
-  bool may_take(const Device& device, TaskIndex task) const;
-  DeviceIndex choose_device(ClassIndex task_class, Room room);
+  bool may_take(const Device& device, ReadyQueue::Next next) const;
+  ReadyQueue::Next next_for(DeviceIndex device, Now now) const;
+  bool welcome(TaskIndex task, DeviceIndex device, Now now) const;
+  DeviceIndex choose_device(ClassIndex task_class, Room room, DeviceIndex except);
+  void refresh(ClassIndex task_class);  // its waiting tasks look for a device at the next dispatch
+  void refresh_devices();               // every device looks for tasks
   DeviceIndex choose_overtaken(ClassIndex task_class, Priority priority) const;
   double expected_us(const Device& device, const Class& task_class) const;
-  void assign(TaskIndex task, DeviceIndex device, Now now, Effects& out);
+  void assign(ReadyQueue::Next next, DeviceIndex device, Now now, Effects& out);
   AttemptIndex release(AttemptIndex attempt);
   void recall_for_idle(Now now, Effects& out);
   void changed(DeviceIndex device) { refill_.push_back(device); }
+
+  // trust.cpp: which device fails what others complete
+  void note_success(TaskIndex task, DeviceIndex device, Now now);
+  void note_failure(TaskIndex task, DeviceIndex device, Now now, Effects& out);
+  void release_quarantine(DeviceIndex device, Now now);
 
   // sessions.cpp: joining, silence, loss
   void give_up(AttemptIndex attempt, Lost how, Now now, Effects& out);
   void give_up_all(DeviceIndex device, Lost how, Now now, Effects& out);
   void heard(DeviceIndex device, Now now);
   void check_silence(DeviceIndex device, Now now, Effects& out);
-  void recall_all(DeviceIndex device, Effects& out);
+  void recall_all(DeviceIndex device, std::string_view type, Effects& out);  // empty: of every type
+  void expire_devices();
   bool owns(DeviceIndex device, AttemptIndex attempt) const { return attempt && attempts_[attempt].device == device; }
 
   Explanation explain(const TaskSpec& spec, ClassIndex task_class) const;
@@ -193,6 +219,8 @@ class Scheduler {
 
   Timers retries_;
   Timers silences_;
+  Timers quarantines_;
+  bool paused_ = false;
   struct Ended {
     TaskIndex task;
     std::uint64_t sequence = 0;  // of the task: whether the place still holds it
@@ -200,12 +228,11 @@ class Scheduler {
   };
   std::deque<Ended> history_;  // ended tasks, oldest end first
   std::uint64_t history_bytes_ = 0;
-  std::vector<DeviceIndex> refill_;   // devices whose room has changed since the last dispatch
-  std::vector<ClassIndex> fresh_;     // classes that got tasks since the last dispatch
+  std::vector<DeviceIndex> refill_;  // devices whose room has changed since the last dispatch
+  std::vector<ClassIndex> fresh_;    // classes that got tasks since the last dispatch
   Bits fresh_classes_;
   std::optional<TimePoint> recall_due_;
-  std::uint32_t sample_ = 0;  // where the next sampling of devices starts
-  std::optional<TimePoint> first_;     // the first and the latest advance()
+  std::optional<TimePoint> first_;  // the first and the latest advance()
   TimePoint latest_{};
 };
 

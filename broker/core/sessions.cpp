@@ -24,7 +24,10 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
                             std::span<const AttemptId> held, bool draining, Now now, std::vector<AttemptId>& abandon,
                             Effects& out) {
   DeviceIndex place = devices_.find(capabilities.device_id);
-  if (!place) place = devices_.add(capabilities.device_id);
+  if (!place) {
+    expire_devices();
+    place = devices_.add(capabilities.device_id);
+  }
   Device& device = devices_[place];
   device.instance = instance;
   device.assigns = 0;
@@ -50,7 +53,7 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
     at = next;
   }
   devices_.set_capabilities(place, capabilities);
-  devices_.set_draining(place, draining);
+  devices_.set_flag(place, &Device::draining, draining);
   heard(place, now);
   devices_.update_room(place, config_.ahead_work, config_.held_max);
   changed(place);
@@ -96,10 +99,11 @@ void Scheduler::started(DeviceIndex device, std::span<const AttemptId> attempts,
   }
 }
 
-void Scheduler::recall_all(DeviceIndex place, Effects& out) {
+void Scheduler::recall_all(DeviceIndex place, std::string_view type, Effects& out) {
   for (AttemptIndex at = devices_[place].first; at; at = attempts_[at].next) {
     Attempt& attempt = attempts_[at];
     if (attempt.recalled || attempt.started || !attempt.current) continue;
+    if (!type.empty() && catalog_.type_of(tasks_[attempt.task].spec).name != type) continue;
     attempt.recalled = true;
     out.recalls.push_back({place, attempt.id});
   }
@@ -107,8 +111,44 @@ void Scheduler::recall_all(DeviceIndex place, Effects& out) {
 
 void Scheduler::drain(DeviceIndex place, Now now, Effects& out) {
   heard(place, now);
-  devices_.set_draining(place, true);
-  recall_all(place, out);
+  devices_.set_flag(place, &Device::draining, true);
+  recall_all(place, "", out);
+}
+
+void Scheduler::drain_device(DeviceIndex place, Now /*now*/, Effects& out) {
+  devices_.set_flag(place, &Device::drained, true);
+  recall_all(place, "", out);
+}
+
+void Scheduler::resume_device(DeviceIndex place, Now now, Effects& /*out*/) {
+  devices_.set_flag(place, &Device::drained, false);
+  if (devices_[place].quarantined) release_quarantine(place, now);
+  devices_.update_room(place, config_.ahead_work, config_.held_max);
+  changed(place);
+}
+
+Status Scheduler::remove_device(DeviceIndex place, Now now, Effects& out) {
+  Device& device = devices_[place];
+  const std::string& name = device.capabilities.device_id;
+  if (device.connected) {
+    return Error{ErrorCode::Conflict, "device " + name + " is connected; stop its worker first, or drain it"};
+  }
+  give_up_all(place, Lost::WithDevice, now, out);
+  devices_.retire(place);
+  return ok_status();
+}
+
+// Devices that are away for good would gather without end where workers take a new name at each start.
+void Scheduler::expire_devices() {
+  while (devices_.size() - devices_.online() > config_.offline_devices_max) {
+    DeviceIndex oldest;
+    devices_.for_each([&](DeviceIndex place, const Device& device) {
+      if (device.connected || device.held > 0) return;
+      if (!oldest || device.heard_at < devices_[oldest].heard_at) oldest = place;
+    });
+    if (!oldest) return;
+    devices_.retire(oldest);
+  }
 }
 
 void Scheduler::left(DeviceIndex place, Now now, Effects& out) {
@@ -166,7 +206,7 @@ void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
 
 void Scheduler::check_silence(DeviceIndex place, Now now, Effects& out) {
   Device& device = devices_[place];
-  if (!device.known) return;
+  if (!device.known || !device.timed) return;
   device.timed = false;
   const auto arm = [&](TimePoint due) {
     device.timed = true;

@@ -31,6 +31,7 @@ struct Ending {
   WallTime assigned_at{};
   WallTime started_at{};
   WallTime completed_at{};
+  TimePoint ended_at{};
   DeviceIndex device;
   std::string reason;  // of a failure that is main's own: device_lost, retries_exhausted, …
 
@@ -44,13 +45,14 @@ struct TaskExtra {
   Blob metadata;
   std::vector<AttemptError> errors;  // the latest kErrorHistoryMax
   std::uint32_t lost = 0;            // attempts that ended with their device
-  TimePoint due{};                   // of the retry that is waited for
-  DeviceIndex avoid;                 // the device of the latest failure
+  TimePoint due{};                   // of the retry that is waited for, or of the end of avoiding
+  DeviceIndex avoid;                 // the device of the latest failure: another one is preferred,
+  TimePoint avoid_until{};           // until then
 };
 constexpr std::size_t kErrorHistoryMax = 20;
 
-// A queued task is this record, its payload, its entry in the index by ID and its four bytes in the order of submission:
-// about 90 bytes and the payload.
+// A queued task is this record, its payload, its entry in the index by ID and its four bytes in the order of
+// submission: about 90 bytes and the payload.
 struct Task {
   TaskId id;
   std::uint64_t sequence = 0;  // order of submission, from 1

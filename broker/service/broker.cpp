@@ -92,8 +92,8 @@ void Broker::handle(const std::string& peer, std::string_view frame) {
 }
 
 void Broker::dispatch(Session& session, const protocol::Envelope& envelope) {
-  const bool taken = session.kind == PeerKind::Client ? handle_client(session, envelope)
-                                                      : handle_worker(session, envelope);
+  const bool taken =
+      session.kind == PeerKind::Client ? handle_client(session, envelope) : handle_worker(session, envelope);
   if (taken) return;
   fail(session, envelope.correlation,
        {ErrorCode::NotPermitted, std::string("a ") + (session.kind == PeerKind::Client ? "client" : "worker") +
@@ -111,12 +111,18 @@ void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) 
     refuse(peer, envelope.correlation,
            {ErrorCode::UnsupportedVersion,
             "main speaks protocol version 1, " + message.program + " speaks " + std::to_string(message.version_min) +
-                " to " + std::to_string(message.version_max) + "; upgrade the older one", {}, {}, {}});
+                " to " + std::to_string(message.version_max) + "; upgrade the older one",
+            {},
+            {},
+            {}});
     return;
   }
   if (sessions_.size() >= config_.sessions_max && sessions_.find(peer) == nullptr) {
     refuse(peer, envelope.correlation,
-           {ErrorCode::Busy, "main holds " + std::to_string(sessions_.size()) + " connections, the most it takes", {}, {},
+           {ErrorCode::Busy,
+            "main holds " + std::to_string(sessions_.size()) + " connections, the most it takes",
+            {},
+            {},
             Duration(std::chrono::seconds(5))});
     return;
   }
@@ -139,9 +145,13 @@ void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) 
     if (Session* former = sessions_.by_device(scheduler_.find_device(id)); former != nullptr && former != &session) {
       if (former->instance != message.instance) {
         logging::warn("device={} is joined by another process; the former one is told to stop", id);
-        refuse(former->routing_id, 0,
-               {ErrorCode::Replaced, "another process has joined as device " + id +
-                                         "; give each worker a --data-dir or --device-id of its own", {}, {}, {}});
+        refuse(
+            former->routing_id, 0,
+            {ErrorCode::Replaced,
+             "another process has joined as device " + id + "; give each worker a --data-dir or --device-id of its own",
+             {},
+             {},
+             {}});
       }
       sessions_.close(*former);
     }

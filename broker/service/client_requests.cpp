@@ -126,8 +126,9 @@ void Broker::on_get(Session& session, const protocol::Envelope& envelope) {
     const TaskReport& report = *reports.back();
     bytes += report.payload.value_or("").size() + report.result_data.value_or("").size() + report.logs.size();
     if (bytes > kMessageBytesMax - (kMessageBytesMax / 8) && request.ids.size() > 1) {
-      fail(session, envelope.correlation,
-           {ErrorCode::TooLarge, "the tasks asked for do not fit into one message; ask for fewer, or without payloads"});
+      fail(
+          session, envelope.correlation,
+          {ErrorCode::TooLarge, "the tasks asked for do not fit into one message; ask for fewer, or without payloads"});
       return;
     }
   }

@@ -46,15 +46,16 @@ Result<std::uint64_t> DataDir::next_epoch() {
   const std::string file = path_ + "/epoch";
   std::uint64_t epoch = 0;
   if (std::ifstream in(file); in && !(in >> epoch)) {
-    return Error{ErrorCode::Configuration, file + " does not hold a number; remove it only if no worker of this main runs"};
+    return Error{ErrorCode::Configuration,
+                 file + " does not hold a number; remove it only if no worker of this main runs"};
   }
   ++epoch;
   // Written beside and renamed, and both made durable: a power cut leaves the old number or the new one.
   const std::string text = std::to_string(epoch) + "\n";
   const std::string fresh = file + ".new";
   const int out = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool written = out >= 0 && ::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(out) == 0;
+  const bool written =
+      out >= 0 && ::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(out) == 0;
   if (out >= 0) ::close(out);
   if (!written || ::rename(fresh.c_str(), file.c_str()) != 0) {
     return refused(path_, std::string("cannot be written: ") + std::strerror(errno));

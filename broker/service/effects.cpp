@@ -72,9 +72,8 @@ void Broker::gather_assign(core::AttemptIndex place) {
                             [&](const auto& entry) { return entry.first == spec_place; });
   if (known == session->assign_specs.end()) {
     const TaskSpec& spec = scheduler_.catalog().spec(spec_place).spec;
-    const std::uint32_t index =
-        session->assigns.add_spec({spec.type, from_seconds(spec.requirements.timeout_seconds), spec.priority,
-                                   spec.requirements.at_most_once});
+    const std::uint32_t index = session->assigns.add_spec(
+        {spec.type, from_seconds(spec.requirements.timeout_seconds), spec.priority, spec.requirements.at_most_once});
     session->assign_specs.emplace_back(spec_place, index);
     known = session->assign_specs.end() - 1;
   }
@@ -160,8 +159,8 @@ void Broker::end_turn() {
     session->gathering = false;
     close_assign(*session);
     close_results(*session);
-    for (const auto& [type, attempts] : {std::pair{MessageType::Recall, &session->recalls},
-                                         std::pair{MessageType::Stop, &session->stops}}) {
+    for (const auto& [type, attempts] :
+         {std::pair{MessageType::Recall, &session->recalls}, std::pair{MessageType::Stop, &session->stops}}) {
       if (attempts->empty()) continue;
       std::string frame;
       protocol::encode_attempts(frame, type, 0, *attempts);

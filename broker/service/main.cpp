@@ -61,9 +61,15 @@ void declare(config::Flags& flags, Options& options) {
         if (url == "embedded" || url == "memory:" || url.starts_with("postgresql://")) return std::nullopt;
         return "embedded, memory: or postgresql://…";
       });
-  flags.add("heartbeat-interval", options.heartbeat_interval, "how often devices report").value_name("SECONDS").range(0.05, 3600);
-  flags.add("offline-after", options.offline_after, "silence after which a device gets no new task").value_name("SECONDS").range(0.1, 86400);
-  flags.add("lease", options.lease, "silence after which a device's tasks go to others").value_name("SECONDS").range(0.1, 86400);
+  flags.add("heartbeat-interval", options.heartbeat_interval, "how often devices report")
+      .value_name("SECONDS")
+      .range(0.05, 3600);
+  flags.add("offline-after", options.offline_after, "silence after which a device gets no new task")
+      .value_name("SECONDS")
+      .range(0.1, 86400);
+  flags.add("lease", options.lease, "silence after which a device's tasks go to others")
+      .value_name("SECONDS")
+      .range(0.1, 86400);
   flags.add("insecure", options.insecure, "no keys: anybody who reaches the port may join and submit");
   flags.after([&options](const config::Parsed&) -> Status {
     if (options.offline_after <= options.heartbeat_interval) {

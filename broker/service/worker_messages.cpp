@@ -48,8 +48,9 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
       DeviceUpdate message;
       if (!readable(protocol::decode(envelope.body, message))) return true;
       if (message.device.device_id != name()) {
-        fail(session, envelope.correlation, {ErrorCode::NotPermitted, "a device cannot change its ID from " + name() +
-                                                                          " to " + message.device.device_id});
+        fail(session, envelope.correlation,
+             {ErrorCode::NotPermitted,
+              "a device cannot change its ID from " + name() + " to " + message.device.device_id});
         return true;
       }
       logging::info("device={} offers handlers={}", name(), message.device.handlers.size());

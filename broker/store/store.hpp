@@ -2,8 +2,8 @@
 //
 // Order: records become durable in the order appended. Nothing that reveals a record may be sent before durable() has
 // reached its position.
-// Threads: all calls from the loop's thread; an engine touches the disk on a thread of its own. Ownership: what append()
-// is given is copied before it returns.
+// Threads: all calls from the loop's thread; an engine touches the disk on a thread of its own. Ownership: what
+// append() is given is copied before it returns.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,8 @@ namespace retire {
 std::string_view to_string(ErrorCode code) {
   switch (code) {
 #define RC_ERROR(name, wire, number, meaning, action) \
-  case ErrorCode::name: return wire;
+  case ErrorCode::name:                               \
+    return wire;
 #include "common/base/error_codes.def"
 #undef RC_ERROR
   }

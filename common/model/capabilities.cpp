@@ -32,8 +32,8 @@ Status normalize(Capabilities& capabilities) {
     return invalid("device_id", "\"" + c.device_id + "\"", "1 to 128 characters of A-Z a-z 0-9 _ . : -");
   }
   if (c.slots < 1 || c.slots > kSlotsMax) return invalid("slots", std::to_string(c.slots), "an integer from 1 to 4096");
-  for (const auto& [key, value] : {std::pair{"memory_total_gb", c.memory_total_gb},
-                                   std::pair{"storage_total_gb", c.storage_total_gb}}) {
+  for (const auto& [key, value] :
+       {std::pair{"memory_total_gb", c.memory_total_gb}, std::pair{"storage_total_gb", c.storage_total_gb}}) {
     if (!std::isfinite(value) || value < 0 || value > kQuantityMax) {
       return invalid(key, std::to_string(value), "a number from 0 to 1000000000");
     }

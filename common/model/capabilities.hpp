@@ -32,7 +32,8 @@ struct Capabilities {
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 
-// Brings into the one form in which equal ones compare equal. Errors: Invalid or TooLarge, naming the key and the value.
+// Brings into the one form in which equal ones compare equal. Errors: Invalid or TooLarge, naming the key and the
+// value.
 Status normalize(Capabilities& capabilities);
 
 }  // namespace retire

@@ -57,7 +57,8 @@ struct UnmetRequirement {
 
 struct DeviceVerdict {
   std::string device_id;
-  std::string verdict;  // "runs_it", "can_run", "busy", "offline", "draining", "paused", "quarantined", "no_handler", "unmet"
+  std::string
+      verdict;  // "runs_it", "can_run", "busy", "offline", "draining", "paused", "quarantined", "no_handler", "unmet"
   std::vector<UnmetRequirement> unmet;
 };
 

@@ -10,10 +10,10 @@ namespace retire {
 namespace {
 
 constexpr std::array<std::string_view, 5> kPriorityNames = {"", "low", "normal", "high", "urgent"};
-constexpr std::array<std::string_view, kTaskStatusCount> kStatusNames = {
-    "pending", "queued", "assigned", "running", "success", "failed", "cancelled", "timeout"};
-constexpr std::array<std::string_view, 8> kOutcomeNames = {
-    "", "success", "failed", "failed_permanently", "timeout", "cancelled", "crashed", "handed_back"};
+constexpr std::array<std::string_view, kTaskStatusCount> kStatusNames = {"pending", "queued", "assigned",  "running",
+                                                                         "success", "failed", "cancelled", "timeout"};
+constexpr std::array<std::string_view, 8> kOutcomeNames = {"",        "success",   "failed",  "failed_permanently",
+                                                           "timeout", "cancelled", "crashed", "handed_back"};
 constexpr std::array<std::string_view, 4> kIsolationNames = {"", "off", "basic", "strict"};
 constexpr std::array<std::string_view, 5> kLogLevelNames = {"", "debug", "info", "warning", "error"};
 
@@ -57,7 +57,8 @@ Status check_resources(const Resources& resources) {
   for (std::size_t i = 0; i < resources.size(); ++i) {
     const auto& [name, amount] = resources[i];
     if (name.empty()) return invalid("resources", "an empty name", "a map of names to amounts");
-    if (i > 0 && resources[i - 1].first == name) return invalid("resources", name + " twice", "a map of names to amounts");
+    if (i > 0 && resources[i - 1].first == name)
+      return invalid("resources", name + " twice", "a map of names to amounts");
     if (Status status = check_word("resources", name); !status.ok()) return status;
     if (Status status = check_quantity("resources." + name, amount); !status.ok()) return status;
   }
@@ -91,9 +92,8 @@ bool is_task_type(std::string_view name) {
 }
 
 bool is_device_id(std::string_view name) {
-  return made_of(name, kDeviceIdBytesMax, [](char c) {
-    return is_digit_or_lower(lower(c)) || c == '_' || c == '.' || c == ':' || c == '-';
-  });
+  return made_of(name, kDeviceIdBytesMax,
+                 [](char c) { return is_digit_or_lower(lower(c)) || c == '_' || c == '.' || c == ':' || c == '-'; });
 }
 
 Status normalize(Requirements& requirements) {

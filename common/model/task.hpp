@@ -21,7 +21,14 @@ enum class Priority : std::uint8_t { Low = 1, Normal = 2, High = 3, Urgent = 4 }
 constexpr int kPriorityCount = 4;
 
 enum class TaskStatus : std::uint8_t {
-  Pending = 0, Queued = 1, Assigned = 2, Running = 3, Success = 4, Failed = 5, Cancelled = 6, Timeout = 7
+  Pending = 0,
+  Queued = 1,
+  Assigned = 2,
+  Running = 3,
+  Success = 4,
+  Failed = 5,
+  Cancelled = 6,
+  Timeout = 7
 };
 constexpr int kTaskStatusCount = 8;
 constexpr bool is_final(TaskStatus status) { return status >= TaskStatus::Success; }
@@ -53,7 +60,7 @@ using Resources = std::vector<std::pair<std::string, double>>;
 // What a device must have, and how an attempt is to be run. The defaults ask for nothing.
 struct Requirements {
   std::uint32_t min_cpu_cores = 0;
-  double min_memory_gb = 0;   // 1 GB is 2^30 bytes
+  double min_memory_gb = 0;  // 1 GB is 2^30 bytes
   double min_storage_gb = 0;
   bool gpu_required = false;
   bool internet_required = false;

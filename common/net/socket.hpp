@@ -59,8 +59,8 @@ enum class Received {
 };
 
 struct SocketOptions {
-  int queue_messages_max = 1000;            // high-water mark, each way and each peer
-  Duration linger = std::chrono::seconds(1);  // how long closing may wait for what is still to be sent
+  int queue_messages_max = 1000;                            // high-water mark, each way and each peer
+  Duration linger = std::chrono::seconds(1);                // how long closing may wait for what is still to be sent
   std::int64_t message_bytes_max = std::int64_t{32} << 20;  // a peer that sends more is disconnected
 };
 
@@ -82,7 +82,8 @@ class Socket {
 // Main's end. `Peer` is the connection's routing ID, which is random and means nothing.
 class Router : public Socket {
  public:
-  // Port 0 takes a free one; address() says which. Errors: Io (in use, no such host), naming the address and what to do.
+  // Port 0 takes a free one; address() says which. Errors: Io (in use, no such host), naming the address and what to
+  // do.
   static Result<Router> bind(Context& context, const Address& address, const SocketOptions& options);
   const Address& address() const { return address_; }
 
@@ -116,7 +117,7 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
 
   void clear();
-  void add(const Socket& socket);               // readable
+  void add(const Socket& socket);                        // readable
   void add(int file_descriptor, bool writable = false);  // readable, or else writable
   // Until something is ready or `timeout` is over (negative: no end). False if interrupted by a signal.
   bool wait(Duration timeout);

@@ -46,8 +46,9 @@ Status decode(ByteView body, Results& out);
 Status decode(ByteView body, Assign& out);
 Status decode(ByteView body, Finished& out);
 Status decode(ByteView body, DeviceUpdate& out);
-Status decode_ids(ByteView body, std::string_view key, TaskIds& out);  // wait, forget, cancel: "ids"; waiting: "unknown"
-Status decode_attempts(ByteView body, AttemptIds& out);                // started, recall, returned, stop
+Status decode_ids(ByteView body, std::string_view key,
+                  TaskIds& out);                         // wait, forget, cancel: "ids"; waiting: "unknown"
+Status decode_attempts(ByteView body, AttemptIds& out);  // started, recall, returned, stop
 Status decode_report(ByteView body, std::string_view key, Report& out);
 Status decode_empty(ByteView body);  // goodbye, ack, drain, stats
 

@@ -403,7 +403,8 @@ Status decode(ByteView body, Tasks& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is("tasks")) {
-      if (auto error = read_items(in, "tasks", out.tasks, [&](ByteView& task) { task = read_task_map(in); })) return *error;
+      if (auto error = read_items(in, "tasks", out.tasks, [&](ByteView& task) { task = read_task_map(in); }))
+        return *error;
     } else if (fields.is("next_cursor")) {
       if (in.is_nil()) {
         in.nil();

@@ -98,7 +98,8 @@ Reader::Head Reader::head() {
   if (byte < 0x90) return {Kind::Map, byte & 0x0fu, 0};
   if (byte < 0xa0) return {Kind::Array, byte & 0x0fu, 0};
   if (byte < 0xc0) return {Kind::String, byte & 0x1fu, 0};
-  if (byte >= 0xe0) return {Kind::Negative, static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int8_t>(byte))), 0};
+  if (byte >= 0xe0)
+    return {Kind::Negative, static_cast<std::uint64_t>(static_cast<std::int64_t>(static_cast<std::int8_t>(byte))), 0};
   switch (byte) {
     case 0xc0: return {Kind::Nil, 0, 0};
     case 0xc2: return {Kind::Bool, 0, 0};

@@ -45,7 +45,7 @@ class Reader {
   std::uint64_t integer(std::uint64_t max = UINT64_MAX);  // negative: Malformed; beyond max: Invalid
   std::uint64_t quantity(std::uint64_t max);              // negative or beyond max: Invalid
   std::int64_t signed_integer();
-  double number();  // an integer or a finite float
+  double number();                              // an integer or a finite float
   std::string_view text(std::size_t size_max);  // UTF-8
   ByteView binary(std::size_t size_max);
   std::uint32_t array(std::size_t count_max);  // opens it; close with leave()

@@ -217,8 +217,8 @@ void read_capabilities(Reader& in, Capabilities& out) {
       fields.skip();
     }
   }
-  fields.require({"device_id", "role", "platform", "arch", "cpu_count", "memory_total_gb", "storage_total_gb", "has_gpu",
-                  "has_internet", "tags", "handlers", "slots", "version"});
+  fields.require({"device_id", "role", "platform", "arch", "cpu_count", "memory_total_gb", "storage_total_gb",
+                  "has_gpu", "has_internet", "tags", "handlers", "slots", "version"});
   if (in.failed()) return;
   if (const Status status = normalize(out); !status.ok()) in.fail(status.error().code, status.error().detail);
 }

@@ -46,8 +46,7 @@ class Cluster {
 
   DeviceIndex join(const Capabilities& capabilities, const std::vector<AttemptId>& held = {}) {
     abandoned.clear();
-    const DeviceIndex device =
-        scheduler.join(capabilities, InstanceId(1, 1), held, false, now, abandoned, effects);
+    const DeviceIndex device = scheduler.join(capabilities, InstanceId(1, 1), held, false, now, abandoned, effects);
     settle();
     return device;
   }
@@ -94,7 +93,8 @@ class Cluster {
   }
 
   // Ends the attempt of a task that was sent.
-  void finish(const TaskId& task, Outcome outcome = Outcome::Success, Duration run = 1s, const std::string& error = "") {
+  void finish(const TaskId& task, Outcome outcome = Outcome::Success, Duration run = 1s,
+              const std::string& error = "") {
     const Sent one = take(task);
     finish(one, outcome, run, error);
   }
@@ -127,15 +127,15 @@ class Cluster {
     for (const AttemptIndex place : effects.assigns) {
       const Attempt& attempt = scheduler.attempt(place);
       scheduler.put_into_assign(place);
-      sent.push_back({scheduler.device(attempt.device).capabilities.device_id, attempt.id,
-                      scheduler.task(attempt.task).id});
+      sent.push_back(
+          {scheduler.device(attempt.device).capabilities.device_id, attempt.id, scheduler.task(attempt.task).id});
     }
     for (const Effects::Order& order : effects.recalls) recalled.push_back(order.attempt);
     for (const Effects::Order& order : effects.stops) stopped.push_back(order.attempt);
     for (const TaskIndex task : effects.ended) ended.push_back(scheduler.task(task).id);
     for (const DeviceIndex device : effects.lost) lost.push_back(scheduler.device(device).capabilities.device_id);
     effects.clear();
-    scheduler.check_invariants();
+    scheduler.check_invariants(now);
   }
 
   std::vector<Sent>::iterator find_sent(const TaskId& task) {

@@ -55,7 +55,8 @@ TEST(Lifecycle, SameIdOtherContentIsRefusedAndTheBatchLeavesNothing) {
     Submit first;
     first.specs = {spec_of("echo")};
     first.tasks = {{TaskId(1, 1), 0, "p", "\x80"}};
-    ASSERT_TRUE(std::holds_alternative<SubmitOutcome>(cluster.scheduler.submit(first, 0, cluster.now, cluster.effects)));
+    ASSERT_TRUE(
+        std::holds_alternative<SubmitOutcome>(cluster.scheduler.submit(first, 0, cluster.now, cluster.effects)));
     Submit other = first;
     if (field == 0) other.specs[0].type = "sleep";
     if (field == 1) other.specs[0].priority = Priority::High;
@@ -339,7 +340,8 @@ TEST(Lifecycle, ListPagesFromTheNewest) {
   std::optional<std::uint64_t> cursor;
   std::vector<TaskId> seen;
   do {
-    for (const TaskIndex task : cluster.scheduler.list(request, cursor)) seen.push_back(cluster.scheduler.task(task).id);
+    for (const TaskIndex task : cluster.scheduler.list(request, cursor))
+      seen.push_back(cluster.scheduler.task(task).id);
     request.cursor = cursor;
   } while (cursor);
   std::reverse(seen.begin(), seen.end());

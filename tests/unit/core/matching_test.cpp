@@ -51,12 +51,28 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"min_memory_gb", [](Requirements& r, bool met) { r.min_memory_gb = met ? 8 : 8.5; }, "8.5", "8"},
         Case{"min_storage_gb", [](Requirements& r, bool met) { r.min_storage_gb = met ? 100 : 101; }, "101", "100"},
         Case{"gpu_required", [](Requirements& r, bool met) { r.gpu_required = !met; }, "true", "false"},
-        Case{"required_platform", [](Requirements& r, bool met) { r.required_platform = met ? "Linux" : "Android"; }, "\"android\"", "\"linux\""},
-        Case{"required_role", [](Requirements& r, bool met) { r.required_role = met ? "worker" : "mobile"; }, "\"mobile\"", "\"worker\""},
-        Case{"required_tags", [](Requirements& r, bool met) { r.required_tags = met ? std::vector<std::string>{"ssd", "arm"} : std::vector<std::string>{"gpu", "arm"}; }, "[\"arm\",\"gpu\"]", "[\"arm\",\"ssd\"]"},
-        Case{"min_isolation", [](Requirements& r, bool met) { r.min_isolation = met ? Isolation::Basic : Isolation::Strict; }, "\"strict\"", "\"basic\""},
-        Case{"resources.cpus", [](Requirements& r, bool met) { r.resources = {{"cpus", met ? 4 : 6}}; }, "6", "4"},
-        Case{"resources.licence", [](Requirements& r, bool met) { r.resources = {{met ? "memory_gb" : "licence", 1}}; }, "1", "0"}),
+        Case{"required_platform", [](Requirements& r, bool met) { r.required_platform = met ? "Linux" : "Android"; },
+             "\"android\"", "\"linux\""},
+        Case{"required_role", [](Requirements& r, bool met) { r.required_role = met ? "worker" : "mobile"; },
+             "\"mobile\"", "\"worker\""},
+        Case{"required_tags",
+             [](Requirements& r, bool met) {
+               r.required_tags = met ? std::vector<std::string>{"ssd", "arm"} : std::vector<std::string>{"gpu", "arm"};
+             },
+             "[\"arm\",\"gpu\"]", "[\"arm\",\"ssd\"]"},
+        Case{"min_isolation",
+             [](Requirements& r, bool met) { r.min_isolation = met ? Isolation::Basic : Isolation::Strict; },
+             "\"strict\"", "\"basic\""},
+        Case{"resources.cpus",
+             [](Requirements& r, bool met) {
+               r.resources = {{"cpus", met ? 4 : 6}};
+             },
+             "6", "4"},
+        Case{"resources.licence",
+             [](Requirements& r, bool met) {
+               r.resources = {{met ? "memory_gb" : "licence", 1}};
+             },
+             "1", "0"}),
     [](const auto& one) {
       std::string name = one.param.requirement;
       std::replace(name.begin(), name.end(), '.', '_');

@@ -22,8 +22,8 @@ TEST(Order, HigherPrioritiesFirstThenTheOldest) {
   }
   const TaskId second_urgent = cluster.submit(spec_of("echo", Priority::Urgent));
   cluster.join("a");
-  EXPECT_EQ(order(cluster), (std::vector{low_to_urgent[3], second_urgent, low_to_urgent[2], low_to_urgent[1],
-                                         low_to_urgent[0]}));
+  EXPECT_EQ(order(cluster),
+            (std::vector{low_to_urgent[3], second_urgent, low_to_urgent[2], low_to_urgent[1], low_to_urgent[0]}));
 }
 
 TEST(Order, FirstInFirstOutAcrossTypesAndRequirements) {
@@ -58,8 +58,7 @@ TEST(Order, GroupsTakeTurns) {
   std::vector<TaskId> few;
   for (int i = 0; i < 2; ++i) few.push_back(cluster.submit(spec_of("echo", Priority::Normal, {}, "few")));
   cluster.join("a");
-  EXPECT_EQ(order(cluster),
-            (std::vector{many[0], few[0], many[1], few[1], many[2], many[3], many[4], many[5]}));
+  EXPECT_EQ(order(cluster), (std::vector{many[0], few[0], many[1], few[1], many[2], many[3], many[4], many[5]}));
 }
 
 TEST(Order, GroupsDoNotMatterAcrossPriorities) {

@@ -80,15 +80,15 @@ TEST(SendingAhead, WhatIsNotStartedComesBackForAnIdleDevice) {
   const std::vector<AttemptId> back = cluster.recalled;
   std::vector<TaskId> returned;
   for (const AttemptId attempt : back) {
-    const auto at = std::find_if(cluster.sent.begin(), cluster.sent.end(),
-                                 [&](const Sent& one) { return one.attempt == attempt; });
+    const auto at =
+        std::find_if(cluster.sent.begin(), cluster.sent.end(), [&](const Sent& one) { return one.attempt == attempt; });
     returned.push_back(at->task);
     cluster.sent.erase(at);
   }
   cluster.scheduler.returned(cluster.scheduler.find_device("slow"), back, cluster.now, cluster.effects);
   cluster.settle();
-  const auto on_idle = std::count_if(cluster.sent.begin(), cluster.sent.end(),
-                                     [](const Sent& one) { return one.device == "idle"; });
+  const auto on_idle =
+      std::count_if(cluster.sent.begin(), cluster.sent.end(), [](const Sent& one) { return one.device == "idle"; });
   EXPECT_GE(on_idle, 1);
   EXPECT_EQ(cluster.scheduler.counters().recalled, 10u);
   EXPECT_EQ(cluster.report(returned[0]).retry_count, 0u);
@@ -118,7 +118,8 @@ TEST(SendingAhead, WorkIsSharedBetweenDevicesThatHaveRoom) {
   cluster.join("b", 1);
   cluster.finish(cluster.submit(spec_of("echo")), Outcome::Success, 1ms);
   for (int i = 0; i < 10; ++i) cluster.submit(spec_of("echo"));
-  const auto on_a = std::count_if(cluster.sent.begin(), cluster.sent.end(), [](const Sent& s) { return s.device == "a"; });
+  const auto on_a =
+      std::count_if(cluster.sent.begin(), cluster.sent.end(), [](const Sent& s) { return s.device == "a"; });
   EXPECT_GT(on_a, 0);
   EXPECT_LT(on_a, 10);
 }

@@ -159,8 +159,8 @@ TEST(Sessions, NewCapabilitiesCountAtOnce) {
   cluster.join("a");
   const TaskId task = cluster.submit(spec_of("fold"));
   EXPECT_EQ(cluster.reason(task), "no_handler");
-  cluster.scheduler.update(cluster.scheduler.find_device("a"), Cluster::device_of("a", 1, {"echo", "fold"}), cluster.now,
-                           cluster.effects);
+  cluster.scheduler.update(cluster.scheduler.find_device("a"), Cluster::device_of("a", 1, {"echo", "fold"}),
+                           cluster.now, cluster.effects);
   cluster.settle();
   EXPECT_TRUE(cluster.is_sent(task));
 }

@@ -1,4 +1,5 @@
-// Runs every vector of tests/protocol/*.json: what is valid is read as written there, what is not is refused with its code.
+// Runs every vector of tests/protocol/*.json: what is valid is read as written there, what is not is refused with its
+// code.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -157,8 +158,8 @@ Json readable(const Json& value) {
   return value;
 }
 
-// `read` may say more than `wanted` only by keys that are optional and have their defaults, or (in what is kept as it came)
-// are unknown; and by what is empty at the end of an item.
+// `read` may say more than `wanted` only by keys that are optional and have their defaults, or (in what is kept as it
+// came) are unknown; and by what is empty at the end of an item.
 ::testing::AssertionResult says(const Json& wanted, const Json& read, const std::string& path) {
   const auto differ = [&] {
     return ::testing::AssertionFailure() << path << ": wanted " << wanted.dump() << ", read " << read.dump();
@@ -167,7 +168,8 @@ Json readable(const Json& value) {
     if (!read.is_object()) return differ();
     for (const auto& [key, value] : wanted.items()) {
       // What is false, nil or empty may be left out.
-      if (!read.contains(key) && (value.is_null() || value == false || (value.is_structured() && value.empty()))) continue;
+      if (!read.contains(key) && (value.is_null() || value == false || (value.is_structured() && value.empty())))
+        continue;
       if (!read.contains(key)) return differ();
       if (key == "code" && !parse_error_code(value.get<std::string>())) {
         EXPECT_EQ(read[key], "internal") << "a code of a newer main";
@@ -192,7 +194,8 @@ Json readable(const Json& value) {
     return ::testing::AssertionSuccess();
   }
   if (wanted.is_number() && read.is_number()) {
-    return wanted.get<double>() == read.get<double>() && !(wanted.is_number_integer() && read.is_number_integer() && wanted != read)
+    return wanted.get<double>() == read.get<double>() &&
+                   !(wanted.is_number_integer() && read.is_number_integer() && wanted != read)
                ? ::testing::AssertionSuccess()
                : differ();
   }
