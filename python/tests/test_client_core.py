@@ -78,6 +78,12 @@ def test_start_opens_and_says_hello() -> None:
     assert driver.took() == ["Open", ("hello", 1)]
 
 
+def test_time_alone_starts_nothing() -> None:
+    driver = Driver()
+    assert driver.at(100) == []
+    assert driver.core.next_deadline() == float("inf")
+
+
 def test_requests_wait_for_the_welcome() -> None:
     driver = Driver()
     driver.core.start(0)

@@ -102,7 +102,7 @@ class Pump:
         deadline = self._core.next_deadline()
         wait_ms = 60_000
         if deadline is not None:
-            wait_ms = max(0, min(wait_ms, int((deadline - time.monotonic()) * 1000) + 1))
+            wait_ms = max(0, int(min(wait_ms, (deadline - time.monotonic()) * 1000 + 1)))
         self._poller.poll(0 if self._posted else wait_ms)
         self._drain_wake()
         frames = self._receive()

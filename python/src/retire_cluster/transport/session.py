@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -56,7 +57,7 @@ class Session:
     def __init__(self, rng: random.Random) -> None:
         self._rng = rng
         self.state = State.WAITING
-        self._until = 0.0  # GREETING, WAITING: when that ends
+        self._until = math.inf  # GREETING, WAITING: when that ends; before start(): never
         self._heard = 0.0
         self._next_heartbeat = 0.0
         self._backoff = BACKOFF_FIRST_SECONDS
