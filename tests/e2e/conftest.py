@@ -45,7 +45,7 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def clusters(home: Path) -> Iterator[Callable[..., Cluster]]:
-    """Makes clusters that are stopped when the module's tests are through: clusters("name", *flags of main)."""
+    """Makes clusters for all tests of a module: clusters("name", *flags of main)."""
     made: list[Cluster] = []
 
     def make(name: str, *main_flags: str) -> Cluster:

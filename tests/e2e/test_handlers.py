@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from harness.cluster import Cluster, Worker
 from retire_cluster.tasks import TaskResult
+
+from harness.cluster import Cluster, Worker
 
 OPEN = {"required_tags": ["open"]}  # a worker with all types and loopback allowed
 PLAIN = {"required_tags": ["plain"]}  # a worker as it is without flags
@@ -19,7 +20,16 @@ PLAIN = {"required_tags": ["plain"]}  # a worker as it is without flags
 @pytest.fixture(scope="module")
 def cluster(clusters: Callable[..., Cluster]) -> Cluster:
     cluster = clusters("main")
-    everything = ("--allow", "python_eval", "--allow", "command", "--http-allow", "127.0.0.0/8", "--tag", "open")
+    everything = (
+        "--allow",
+        "python_eval",
+        "--allow",
+        "command",
+        "--http-allow",
+        "127.0.0.0/8",
+        "--tag",
+        "open",
+    )
     open_worker = cluster.start_worker("open", *everything, "--role", "compute", slots=4)
     plain = cluster.start_worker("plain", "--tag", "plain", slots=2)
     cluster.joined(open_worker, plain)
@@ -211,7 +221,9 @@ def test_python_eval_refuses(cluster: Cluster, payload: Any, words: list[str]) -
     refused_at_once(cluster, cluster.run("python_eval", payload, **OPEN), *words)
 
 
-@pytest.mark.parametrize("expression", ["9 ** 9 ** 9", "'x' * 10 ** 12", "[[0] * 10**6 for x in range(10**6)]"])
+@pytest.mark.parametrize(
+    "expression", ["9 ** 9 ** 9", "'x' * 10 ** 12", "[[0] * 10**6 for x in range(10**6)]"]
+)
 def test_python_eval_is_bounded(cluster: Cluster, expression: str) -> None:
     """Whatever it asks for, it ends, and the worker lives."""
     result = cluster.run("python_eval", {"expression": expression}, max_retries=0, timeout_seconds=30, **OPEN)
@@ -235,7 +247,13 @@ def test_http_request_takes_any_status_as_success(cluster: Cluster, url: str) ->
 
 
 def test_http_request_posts_json(cluster: Cluster, url: str) -> None:
-    payload = {"url": f"{url}/in", "method": "POST", "json": {"a": [1]}, "timeout": 30, "headers": {"X-A": "b"}}
+    payload = {
+        "url": f"{url}/in",
+        "method": "POST",
+        "json": {"a": [1]},
+        "timeout": 30,
+        "headers": {"X-A": "b"},
+    }
     data = succeeded(cluster.run("http_request", payload, **OPEN))
     assert data["status_code"] == 201
     assert data["content"].replace(" ", "") == 'application/json{"a":[1]}'

@@ -20,7 +20,16 @@ class Main(Process):
     """retire-cluster-main on a free port of 127.0.0.1; it listens when this returns."""
 
     def __init__(self, home: Path, *flags: str, port: int = 0) -> None:
-        arguments = ["--host", "127.0.0.1", "--port", str(port), "--data-dir", str(home / "data"), "--no-http", *flags]
+        arguments = [
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--data-dir",
+            str(home / "data"),
+            "--no-http",
+            *flags,
+        ]
         super().__init__("retire-cluster-main", arguments, home)
         try:
             found = self.line(r"^listening on tcp://(\S+:(\d+))$", "stdout")
@@ -38,7 +47,11 @@ class Worker(Process):
         self.device_id = device_id
         named = {flag.split("=")[0] for flag in flags}
         arguments = ["--join", address, "--device-id", device_id, "--slots", str(slots)]
-        for flag, value in (("--data-dir", str(home / "data")), ("--role", "worker"), ("--platform", "linux")):
+        for flag, value in (
+            ("--data-dir", str(home / "data")),
+            ("--role", "worker"),
+            ("--platform", "linux"),
+        ):
             if flag not in named:
                 arguments += [flag, value]
         if not named & {"--internet", "--no-internet"}:
@@ -64,11 +77,15 @@ class Cluster:
         return self.main.address
 
     def new_client(self) -> TaskScheduler:
-        client = TaskScheduler(self.address, connect_timeout=DEADLINE_SECONDS, request_timeout=DEADLINE_SECONDS)
+        client = TaskScheduler(
+            self.address, connect_timeout=DEADLINE_SECONDS, request_timeout=DEADLINE_SECONDS
+        )
         self._clients.append(client)
         return client
 
-    def start_worker(self, device_id: str = "", *flags: str, slots: int = 1, home: Path | None = None) -> Worker:
+    def start_worker(
+        self, device_id: str = "", *flags: str, slots: int = 1, home: Path | None = None
+    ) -> Worker:
         """Started, and perhaps not joined yet: several start at the same time."""
         number = next(self._numbers)
         device_id = device_id or f"device-{number}"
@@ -96,7 +113,9 @@ class Cluster:
         """Stopped, and gone from main's list of devices that are online."""
         worker.stop()
         self.workers.remove(worker)
-        eventually(lambda: worker.device_id not in self.client.get_online_devices(), f"{worker.device_id} left")
+        eventually(
+            lambda: worker.device_id not in self.client.get_online_devices(), f"{worker.device_id} left"
+        )
 
     def submit(self, task_type: str, payload: Any = None, **fields: Any) -> str:
         """`fields`: of the task; what a task has not is a requirement."""
@@ -126,11 +145,15 @@ class Cluster:
         """Slots in use."""
         return self.client.get_cluster_statistics()["device_stats"][device_id]["load"]
 
-    def cli(self, name: str, *arguments: str, stdin: str | bytes = "", address: str | None = None, **env: str) -> Ran:
+    def cli(
+        self, name: str, *arguments: str, stdin: str | bytes = "", address: str | None = None, **env: str
+    ) -> Ran:
         """Runs a program with this main's address in its environment."""
         home = self.home / "cli"
         home.mkdir(exist_ok=True)
-        return run(name, *arguments, home=home, stdin=stdin, RETIRE_CLUSTER_ADDRESS=address or self.address, **env)
+        return run(
+            name, *arguments, home=home, stdin=stdin, RETIRE_CLUSTER_ADDRESS=address or self.address, **env
+        )
 
     def close(self) -> None:
         problems = []

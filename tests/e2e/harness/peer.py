@@ -75,9 +75,13 @@ class RawPeer:
     def hello_client(self) -> dict[str, Any]:
         return self._hello({"peer": "client"})
 
-    def hello_worker(self, device_id: str, handlers: list[str], slots: int = 1, **more: Any) -> dict[str, Any]:
+    def hello_worker(
+        self, device_id: str, handlers: list[str], slots: int = 1, **more: Any
+    ) -> dict[str, Any]:
         held = more.pop("held", [])
-        return self._hello({"peer": "worker", "device": device(device_id, handlers, slots, **more), "held": held})
+        return self._hello(
+            {"peer": "worker", "device": device(device_id, handlers, slots, **more), "held": held}
+        )
 
     def _hello(self, body: dict[str, Any]) -> dict[str, Any]:
         common = {"versions": [1, 1], "program": "a test/1", "instance": self.instance}
@@ -106,7 +110,9 @@ def device(device_id: str, handlers: list[str], slots: int = 1, **more: Any) -> 
     }
 
 
-def submit_body(task_type: str, payload: Any = None, task_id: bytes | None = None, **requirements: Any) -> dict[str, Any]:
+def submit_body(
+    task_type: str, payload: Any = None, task_id: bytes | None = None, **requirements: Any
+) -> dict[str, Any]:
     """The body of a `submit` of one task."""
     item = [task_id or uuid.uuid4().bytes, 0, msgpack.packb(payload)]
     return {"specs": [[task_type, 2, requirements, ""]], "tasks": [item]}

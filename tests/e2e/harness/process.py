@@ -69,7 +69,9 @@ class Process:
             ended = not self.alive  # before the read: what it wrote last is seen then
             found = re.search(pattern, getattr(self, stream), re.MULTILINE)
             if found is None and ended:
-                raise AssertionError(f"{self.name} ended with {self.status} without /{pattern}/: {self.stderr}")
+                raise AssertionError(
+                    f"{self.name} ended with {self.status} without /{pattern}/: {self.stderr}"
+                )
             return found
 
         return eventually(look, f"{self.name} writes /{pattern}/ to {stream}", deadline)
@@ -138,7 +140,12 @@ class Ran:
 
 
 def run(
-    name: str, *arguments: str, home: Path, stdin: str | bytes = "", deadline: float = DEADLINE_SECONDS, **env: str
+    name: str,
+    *arguments: str,
+    home: Path,
+    stdin: str | bytes = "",
+    deadline: float = DEADLINE_SECONDS,
+    **env: str,
 ) -> Ran:
     """Runs a program to its end; fails if it does not come within the deadline."""
     start = time.monotonic()
@@ -153,7 +160,9 @@ def run(
             cwd=home,
         )
     except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"{name} {' '.join(arguments)[:200]} hung: {late.stdout!r} {late.stderr!r}") from None
+        raise AssertionError(
+            f"{name} {' '.join(arguments)[:200]} hung: {late.stdout!r} {late.stderr!r}"
+        ) from None
     return Ran(
         done.returncode,
         done.stdout.decode("utf-8", "replace"),
