@@ -621,7 +621,7 @@ Result<std::vector<std::optional<bool>>> Client::cancel(const std::vector<TaskId
   const Result<ByteView> body = impl_->call(correlation, std::move(frame), MessageType::Cancelled, timeout);
   if (!body.ok()) return body.error();
   Cancelled cancelled;
-  if (const Status status = protocol::decode(body.value(), cancelled); !status.ok()) return status.error();
+  if (const Status status = protocol::decode(body.value(), "cancelled", cancelled); !status.ok()) return status.error();
   if (cancelled.cancelled.size() != ids.size()) {
     return Error{ErrorCode::Malformed, "main answered for another number of tasks"};
   }

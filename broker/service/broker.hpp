@@ -65,6 +65,10 @@ class Broker {
   void on_get(Session& session, const protocol::Envelope& envelope);
   void on_list(Session& session, const protocol::Envelope& envelope);
   void on_cancel(Session& session, const protocol::Envelope& envelope);
+  void on_retry(Session& session, const protocol::Envelope& envelope);
+  void on_queue(Session& session, const protocol::Envelope& envelope);
+  void on_device(Session& session, const protocol::Envelope& envelope);
+  void done(Session& session, std::uint64_t correlation);
   void on_why(Session& session, const protocol::Envelope& envelope);
   void on_stats(Session& session, const protocol::Envelope& envelope);
   void on_devices(Session& session, const protocol::Envelope& envelope);

@@ -12,6 +12,9 @@ bool Broker::handle_client(Session& session, const protocol::Envelope& envelope)
     case MessageType::Get: on_get(session, envelope); return true;
     case MessageType::List: on_list(session, envelope); return true;
     case MessageType::Cancel: on_cancel(session, envelope); return true;
+    case MessageType::Retry: on_retry(session, envelope); return true;
+    case MessageType::Queue: on_queue(session, envelope); return true;
+    case MessageType::Device: on_device(session, envelope); return true;
     case MessageType::Why: on_why(session, envelope); return true;
     case MessageType::Stats: on_stats(session, envelope); return true;
     case MessageType::Devices: on_devices(session, envelope); return true;
@@ -162,7 +165,75 @@ void Broker::on_cancel(Session& session, const protocol::Envelope& envelope) {
   for (const TaskId& id : ids_.ids) answer.cancelled.push_back(scheduler_.cancel(id, now_, effects_));
   carry_out();
   std::string frame;
-  protocol::encode(frame, envelope.correlation, answer);
+  protocol::encode(frame, MessageType::Cancelled, envelope.correlation, answer);
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_retry(Session& session, const protocol::Envelope& envelope) {
+  if (const Status decoded = protocol::decode_ids(envelope.body, "ids", ids_); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  Cancelled answer;
+  for (const TaskId& id : ids_.ids) answer.cancelled.push_back(scheduler_.retry(id, now_, effects_));
+  carry_out();
+  std::string frame;
+  protocol::encode(frame, MessageType::Retried, envelope.correlation, answer);
+  reply(session, std::move(frame), appended_);
+}
+
+void Broker::on_queue(Session& session, const protocol::Envelope& envelope) {
+  QueueControl request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  const bool pause = request.action == QueueControl::Action::Pause;
+  logging::info("queue {} type={}", pause ? "paused" : "resumed", request.type.empty() ? "all" : request.type);
+  if (pause) {
+    scheduler_.pause(request.type, now_, effects_);
+  } else {
+    scheduler_.resume(request.type, now_, effects_);
+  }
+  carry_out();
+  done(session, envelope.correlation);
+}
+
+void Broker::on_device(Session& session, const protocol::Envelope& envelope) {
+  DeviceControl request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  const core::DeviceIndex device = scheduler_.find_device(request.device_id);
+  if (!device) {
+    fail(session, envelope.correlation, {ErrorCode::NotFound, "no device \"" + request.device_id + "\""});
+    return;
+  }
+  switch (request.action) {
+    case DeviceControl::Action::Drain:
+      logging::info("device={} is drained by an administrator", request.device_id);
+      scheduler_.drain_device(device, now_, effects_);
+      break;
+    case DeviceControl::Action::Resume:
+      logging::info("device={} is resumed by an administrator", request.device_id);
+      scheduler_.resume_device(device, now_, effects_);
+      break;
+    case DeviceControl::Action::Remove:
+      if (const Status removed = scheduler_.remove_device(device, now_, effects_); !removed.ok()) {
+        fail(session, envelope.correlation, removed.error());
+        return;
+      }
+      logging::info("device={} is removed by an administrator", request.device_id);
+      break;
+  }
+  carry_out();
+  done(session, envelope.correlation);
+}
+
+void Broker::done(Session& session, std::uint64_t correlation) {
+  std::string frame;
+  protocol::encode_empty(frame, MessageType::Done, correlation);
   reply(session, std::move(frame), appended_);
 }
 

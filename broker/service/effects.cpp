@@ -69,17 +69,17 @@ void Broker::gather_assign(core::AttemptIndex place) {
   gathering(*session);
   const core::SpecIndex spec_place = scheduler_.spec_of(place);
   auto known = std::find_if(session->assign_specs.begin(), session->assign_specs.end(),
-                            [&](const auto& entry) { return entry.first == spec_place; });
+                            [&](const auto& entry) { return entry.spec == spec_place && entry.priority == attempt.priority; });
   if (known == session->assign_specs.end()) {
     const TaskSpec& spec = scheduler_.catalog().spec(spec_place).spec;
     const std::uint32_t index = session->assigns.add_spec(
-        {spec.type, from_seconds(spec.requirements.timeout_seconds), spec.priority, spec.requirements.at_most_once});
-    session->assign_specs.emplace_back(spec_place, index);
+        {spec.type, from_seconds(spec.requirements.timeout_seconds), attempt.priority, spec.requirements.at_most_once});
+    session->assign_specs.push_back({spec_place, attempt.priority, index});
     known = session->assign_specs.end() - 1;
   }
   const core::Task& task = scheduler_.task(attempt.task);
   scheduler_.put_into_assign(place);
-  session->assigns.add({task.id, attempt.id, known->second, task.payload.view(), attempt.number});
+  session->assigns.add({task.id, attempt.id, known->index, task.payload.view(), attempt.number});
   if (session->assigns.count() >= kBatchItemsTarget || session->assigns.bytes() >= kBatchBytesTarget) {
     close_assign(*session);
   }

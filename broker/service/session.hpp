@@ -29,7 +29,12 @@ struct Session {
 
   // What is gathered in this turn, one message each when the turn ends.
   protocol::AssignBatch assigns;
-  std::vector<std::pair<core::SpecIndex, std::uint32_t>> assign_specs;  // interned in the open message
+  struct AssignSpecPlace {
+    core::SpecIndex spec;
+    Priority priority = Priority::Normal;  // ageing may have raised it
+    std::uint32_t index = 0;
+  };
+  std::vector<AssignSpecPlace> assign_specs;  // interned in the open message
   std::vector<AttemptId> assign_attempts;
   std::vector<AttemptId> recalls;
   std::vector<AttemptId> stops;

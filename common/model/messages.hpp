@@ -27,7 +27,9 @@ namespace retire {
                               RC_MESSAGE(Assign, "assign") RC_MESSAGE(Started, "started")                              \
                                   RC_MESSAGE(Finished, "finished") RC_MESSAGE(Ack, "ack") RC_MESSAGE(Recall, "recall") \
                                       RC_MESSAGE(Returned, "returned") RC_MESSAGE(Stop, "stop")                        \
-                                          RC_MESSAGE(DeviceUpdate, "device_update") RC_MESSAGE(Drain, "drain")
+                                          RC_MESSAGE(DeviceUpdate, "device_update") RC_MESSAGE(Drain, "drain") \
+  RC_MESSAGE(Retry, "retry") RC_MESSAGE(Retried, "retried") RC_MESSAGE(Queue, "queue") RC_MESSAGE(Device, "device") \
+  RC_MESSAGE(Done, "done")
 
 enum class MessageType : std::uint8_t {
 #define RC_MESSAGE(name, wire) name,
@@ -125,6 +127,7 @@ struct Tasks {
   std::optional<std::uint64_t> next_cursor;
 };
 
+// cancelled, retried: for each task whether it was done; nullopt for an unknown one
 struct Cancelled {
   std::vector<std::optional<bool>> cancelled;
 };
@@ -141,6 +144,18 @@ struct Report {
 
 struct Devices {
   std::string device_id;  // empty: all
+};
+
+struct QueueControl {
+  enum class Action : std::uint8_t { Pause, Resume };
+  Action action = Action::Pause;
+  std::string type;  // empty: the whole queue
+};
+
+struct DeviceControl {
+  enum class Action : std::uint8_t { Drain, Resume, Remove };
+  Action action = Action::Drain;
+  std::string device_id;
 };
 
 struct ResultItem {

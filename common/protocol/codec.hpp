@@ -39,7 +39,9 @@ Status decode(ByteView body, Submitted& out);
 Status decode(ByteView body, Get& out);
 Status decode(ByteView body, List& out);
 Status decode(ByteView body, Tasks& out);
-Status decode(ByteView body, Cancelled& out);
+Status decode(ByteView body, std::string_view key, Cancelled& out);  // cancelled, retried: the key is the type's name
+Status decode(ByteView body, QueueControl& out);
+Status decode(ByteView body, DeviceControl& out);
 Status decode(ByteView body, Why& out);
 Status decode(ByteView body, Devices& out);
 Status decode(ByteView body, Results& out);
@@ -71,7 +73,9 @@ void encode(std::string& out, std::uint64_t correlation, const Submitted& messag
 void encode(std::string& out, std::uint64_t correlation, const Get& message);
 void encode(std::string& out, std::uint64_t correlation, const List& message);
 void encode(std::string& out, std::uint64_t correlation, const Tasks& message);
-void encode(std::string& out, std::uint64_t correlation, const Cancelled& message);
+void encode(std::string& out, MessageType type, std::uint64_t correlation, const Cancelled& message);
+void encode(std::string& out, std::uint64_t correlation, const QueueControl& message);
+void encode(std::string& out, std::uint64_t correlation, const DeviceControl& message);
 void encode(std::string& out, std::uint64_t correlation, const Why& message);
 void encode(std::string& out, std::uint64_t correlation, const Devices& message);
 void encode(std::string& out, std::uint64_t correlation, const DeviceUpdate& message);

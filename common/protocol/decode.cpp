@@ -419,12 +419,12 @@ Status decode(ByteView body, Tasks& out) {
   return finish(in);
 }
 
-Status decode(ByteView body, Cancelled& out) {
+Status decode(ByteView body, std::string_view key, Cancelled& out) {
   out.cancelled.clear();
   Reader in(body);
   Fields fields(in);
   while (fields.next()) {
-    if (fields.is("cancelled")) {
+    if (fields.is(key)) {
       const auto read_one = [&](std::optional<bool>& one) {
         if (in.is_nil()) {
           in.nil();
@@ -432,12 +432,64 @@ Status decode(ByteView body, Cancelled& out) {
           one = in.boolean();
         }
       };
-      if (auto error = read_items(in, "cancelled", out.cancelled, read_one)) return *error;
+      if (auto error = read_items(in, key, out.cancelled, read_one)) return *error;
     } else {
       fields.skip();
     }
   }
-  fields.require({"cancelled"});
+  fields.require({key});
+  return finish(in);
+}
+
+Status decode(ByteView body, QueueControl& out) {
+  out = QueueControl{};
+  Reader in(body);
+  Fields fields(in);
+  while (fields.next()) {
+    if (fields.is("action")) {
+      const std::string_view action = in.text(kWordBytesMax);
+      if (action == "resume") {
+        out.action = QueueControl::Action::Resume;
+      } else if (action != "pause") {
+        in.fail(ErrorCode::Invalid, "must be pause or resume, got \"" + std::string(action) + "\"");
+      }
+    } else if (fields.is("task_type")) {
+      out.type = in.text(kTaskTypeBytesMax);
+      if (!in.failed() && !is_task_type(out.type)) {
+        in.fail(ErrorCode::Invalid, "must be 1 to 64 characters of a-z 0-9 _ . -, got \"" + out.type + "\"");
+      }
+    } else {
+      fields.skip();
+    }
+  }
+  fields.require({"action"});
+  return finish(in);
+}
+
+Status decode(ByteView body, DeviceControl& out) {
+  out = DeviceControl{};
+  Reader in(body);
+  Fields fields(in);
+  while (fields.next()) {
+    if (fields.is("action")) {
+      const std::string_view action = in.text(kWordBytesMax);
+      if (action == "resume") {
+        out.action = DeviceControl::Action::Resume;
+      } else if (action == "remove") {
+        out.action = DeviceControl::Action::Remove;
+      } else if (action != "drain") {
+        in.fail(ErrorCode::Invalid, "must be drain, resume or remove, got \"" + std::string(action) + "\"");
+      }
+    } else if (fields.is("device_id")) {
+      out.device_id = in.text(kDeviceIdBytesMax);
+      if (!in.failed() && !is_device_id(out.device_id)) {
+        in.fail(ErrorCode::Invalid, "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -");
+      }
+    } else {
+      fields.skip();
+    }
+  }
+  fields.require({"action", "device_id"});
   return finish(in);
 }
 

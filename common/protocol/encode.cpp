@@ -214,13 +214,32 @@ void encode(std::string& bytes, std::uint64_t correlation, const Tasks& message)
   if (message.next_cursor) field(out, "next_cursor", *message.next_cursor);
 }
 
-void encode(std::string& bytes, std::uint64_t correlation, const Cancelled& message) {
+void encode(std::string& bytes, MessageType type, std::uint64_t correlation, const Cancelled& message) {
   Packer out(bytes);
-  pack_envelope(out, MessageType::Cancelled, correlation);
+  pack_envelope(out, type, correlation);
   out.map(1);
-  out.text("cancelled");
+  out.text(to_string(type));
   out.array(message.cancelled.size());
   for (const std::optional<bool>& one : message.cancelled) one ? out.boolean(*one) : out.nil();
+}
+
+void encode(std::string& bytes, std::uint64_t correlation, const QueueControl& message) {
+  Packer out(bytes);
+  pack_envelope(out, MessageType::Queue, correlation);
+  out.map(message.type.empty() ? 1 : 2);
+  field(out, "action", message.action == QueueControl::Action::Pause ? "pause" : "resume");
+  if (!message.type.empty()) field(out, "task_type", message.type);
+}
+
+void encode(std::string& bytes, std::uint64_t correlation, const DeviceControl& message) {
+  Packer out(bytes);
+  pack_envelope(out, MessageType::Device, correlation);
+  out.map(2);
+  std::string_view action = "drain";
+  if (message.action == DeviceControl::Action::Resume) action = "resume";
+  if (message.action == DeviceControl::Action::Remove) action = "remove";
+  field(out, "action", action);
+  field(out, "device_id", message.device_id);
 }
 
 void encode(std::string& bytes, std::uint64_t correlation, const Why& message) {
@@ -341,7 +360,10 @@ void encode(std::string& bytes, std::uint64_t correlation, const ClusterStatisti
   field_number(out, "cluster_utilization", percent(s.total_load, s.total_capacity));
 
   out.text("queue_stats");
-  out.map(5);
+  out.map(7);
+  field_bool(out, "paused", s.paused);
+  out.text("paused_types");
+  out.texts(s.paused_types);
   field(out, "total_tasks", s.total_tasks);
   out.text("by_status");
   out.map(kTaskStatusCount);

@@ -44,13 +44,22 @@ Status read_and_write(const Envelope& envelope, std::string& out) {
     case MessageType::Get: return again(Get{});
     case MessageType::List: return again(List{});
     case MessageType::Tasks: return again(Tasks{});
-    case MessageType::Cancelled: return again(Cancelled{});
+    case MessageType::Cancelled:
+    case MessageType::Retried: {
+      Cancelled message;
+      if (Status status = decode(envelope.body, to_string(envelope.type), message); !status.ok()) return status;
+      encode(out, envelope.type, envelope.correlation, message);
+      return ok_status();
+    }
+    case MessageType::Queue: return again(QueueControl{});
+    case MessageType::Device: return again(DeviceControl{});
     case MessageType::Why: return again(Why{});
     case MessageType::Devices: return again(Devices{});
     case MessageType::DeviceUpdate: return again(DeviceUpdate{});
     case MessageType::Wait:
     case MessageType::Waiting:
     case MessageType::Forget:
+    case MessageType::Retry:
     case MessageType::Cancel: {
       TaskIds message;
       const auto key = envelope.type == MessageType::Waiting ? "unknown" : "ids";
@@ -70,6 +79,7 @@ Status read_and_write(const Envelope& envelope, std::string& out) {
     case MessageType::Goodbye:
     case MessageType::Ack:
     case MessageType::Drain:
+    case MessageType::Done:
     case MessageType::Stats:
       if (Status status = decode_empty(envelope.body); !status.ok()) return status;
       encode_empty(out, envelope.type, envelope.correlation);
