@@ -53,6 +53,7 @@ Session::Due Session::due(TimePoint now) {
   if (state_ != State::Waiting && now - heard_ >= silence_max_) back_off(now);
   if (state_ == State::Waiting && now >= open_at_) {
     due.open_socket = true;
+    open_at_ = now + kBackoffMax;  // asked again if the shell has not done it by then
   } else if (state_ == State::Calling && now >= hello_at_) {
     state_ = State::Greeting;
     due.hello = true;

@@ -201,7 +201,7 @@ void HostPool::reap() {
     if (gone->slot != UINT32_MAX && gone->process->unanswered() > 0) {
       events_.on_host_lost(gone->slot,
                            {gone->process->running(), gone->process->reason(), gone->process->output_text()});
-    } else if (gone->slot != UINT32_MAX && gone->process->killed()) {
+    } else if (gone->slot != UINT32_MAX && gone->kill_ordered) {
       // Killed for an attempt that was answered at that very moment: whoever ordered it waits for the end.
       events_.on_host_lost(gone->slot, {0, gone->process->reason(), {}});
     }
@@ -229,6 +229,7 @@ void HostPool::cancel(std::uint32_t slot, std::uint64_t sequence) {
 
 void HostPool::kill(std::uint32_t slot) {
   if (Host* host = of_slot(slot)) {
+    host->kill_ordered = true;
     host->process->kill();
   } else {
     failed_starts_.emplace_back(slot, Loss{0, "handler process is gone", {}});

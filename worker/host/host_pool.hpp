@@ -77,6 +77,7 @@ class HostPool {
     std::uint32_t slot = UINT32_MAX;  // none
     std::uint64_t used = 0;           // when it was given work last, as a count
     bool waits_to_write = false;
+    bool kill_ordered = false;  // by kill(): its end is to be told
     bool output_open = true;
   };
   Host* of_slot(std::uint32_t slot);

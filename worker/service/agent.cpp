@@ -173,7 +173,8 @@ void Agent::on_results_end() { apply(); }
 
 void Agent::on_host_lost(std::uint32_t slot, const host::Loss& loss) {
   logging::info("slot={} {}", slot, loss.reason);
-  core_.on_host_lost(slot, {loss.running, loss.reason, loss.output}, now_, effects_);
+  const HostLoss told{loss.running, loss.reason, loss.output};  // until its effects are done
+  core_.on_host_lost(slot, told, now_, effects_);
   apply();
 }
 

@@ -27,16 +27,13 @@ bool OutgoingMessages::send_batch(net::Dealer& dealer, std::uint64_t batch) {
 }
 
 void OutgoingMessages::send(net::Dealer& dealer, std::string&& frame) {
-  if (unsent_.empty()) {
-    std::string copy = frame;  // small, and send() takes it even when it fails
-    if (dealer.send(std::move(copy)) == net::Sent::Yes) return;
-  }
+  if (unsent_.empty() && dealer.send(std::move(frame)) == net::Sent::Yes) return;
   if (unsent_.size() < kUnsentMax) unsent_.push_back(std::move(frame));
 }
 
 bool OutgoingMessages::flush(net::Dealer& dealer) {
   while (!unsent_.empty()) {
-    if (dealer.send(std::string(unsent_.front())) != net::Sent::Yes) return false;
+    if (dealer.send(std::move(unsent_.front())) != net::Sent::Yes) return false;
     unsent_.pop_front();
   }
   return true;

@@ -2,11 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include "common/json/json.hpp"
-#include "common/protocol/codec.hpp"
-
 namespace retire::worker {
 namespace {
 
@@ -17,11 +12,51 @@ std::string listed(const std::vector<std::string>& names) {
   return out;
 }
 
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += {'\\', c};
+    } else if (static_cast<unsigned char>(c) < 0x20) {
+      out += fmt::format("\\u{:04x}", static_cast<int>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + '"';
+}
+
+std::string list_of(const std::vector<std::string>& texts) {
+  std::string out;
+  for (const std::string& text : texts) out += (out.empty() ? "" : ", ") + quoted(text);
+  return "[" + out + "]";
+}
+
 }  // namespace
 
+// By hand: a record has a dozen known keys, and the JSON library is kept to the folders that need it.
 std::string device_json(const Capabilities& device) {
-  const Result<json::Json> document = json::json_from_msgpack(protocol::encode_capabilities(device));
-  return (document.ok() ? json::to_pretty_text(document.value()) : "{}") + "\n";
+  std::string out = "{\n";
+  const auto field = [&out](std::string_view key, const std::string& value) {
+    out += fmt::format("{}  \"{}\": {}", out.size() > 2 ? ",\n" : "", key, value);
+  };
+  const auto boolean = [](bool value) { return std::string(value ? "true" : "false"); };
+  field("device_id", quoted(device.device_id));
+  field("role", quoted(device.role));
+  field("platform", quoted(device.platform));
+  field("arch", quoted(device.arch));
+  field("cpu_count", std::to_string(device.cpu_count));
+  field("memory_total_gb", fmt::format("{}", device.memory_total_gb));
+  field("storage_total_gb", fmt::format("{}", device.storage_total_gb));
+  field("has_gpu", boolean(device.has_gpu));
+  field("has_internet", boolean(device.has_internet));
+  field("tags", list_of(device.tags));
+  field("handlers", list_of(device.handlers));
+  field("slots", std::to_string(device.slots));
+  field("version", quoted(device.version));
+  if (device.isolation != Isolation::Any) field("isolation", quoted(std::string(to_string(device.isolation))));
+  if (!device.refused_plugins.empty()) field("refused_plugins", list_of(device.refused_plugins));
+  return out + "\n}\n";
 }
 
 std::string device_text(const Capabilities& device) {

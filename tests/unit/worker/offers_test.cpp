@@ -1,0 +1,123 @@
+#include "worker/service/offers.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "worker/service/cidr.hpp"
+
+namespace retire::worker {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::Contains;
+using testing::HasSubstr;
+constexpr const char* kHost = RC_BINARY_DIR "/libexec/retire-cluster/retire-cluster-handler-host";
+
+TEST(Rules, OffByDefaultNeedsAllow) {
+  EXPECT_TRUE(is_offered({}, "echo", false));
+  EXPECT_FALSE(is_offered({}, "command", true));
+  EXPECT_TRUE(is_offered({{"command"}, {}, {}}, "command", true));
+  EXPECT_TRUE(is_offered({{"command"}, {}, {}}, "echo", false));  // allowing one removes nothing
+}
+
+TEST(Rules, DenyWins) {
+  EXPECT_FALSE(is_offered({{"command"}, {"command"}, {}}, "command", true));
+  EXPECT_FALSE(is_offered({{}, {"echo"}, {"echo"}}, "echo", false));
+}
+
+TEST(Rules, OnlyIsExclusive) {
+  EXPECT_FALSE(is_offered({{}, {}, {"echo"}}, "sleep", false));
+  EXPECT_TRUE(is_offered({{}, {}, {"echo"}}, "echo", false));
+  EXPECT_FALSE(is_offered({{}, {}, {"command"}}, "command", true));  // it still needs --allow
+  EXPECT_TRUE(is_offered({{"command"}, {}, {"command"}}, "command", true));
+}
+
+// A directory that nobody else can write to, with copies of test plugins.
+class OffersOf : public testing::Test {
+ protected:
+  OffersOf() {
+    std::string name = testing::TempDir() + "offers-XXXXXX";
+    directory = mkdtemp(name.data());
+  }
+  ~OffersOf() override { fs::remove_all(directory); }
+  fs::path add(const std::string& plugin, const std::string& as) {
+    const fs::path to = directory / as;
+    fs::create_directories(to.parent_path());
+    fs::copy_file(std::string(RC_TEST_PLUGINS "/") + plugin + ".so", to);
+    fs::permissions(to, fs::perms::owner_all);
+    return to;
+  }
+  Offers find(const OfferRules& rules = {}) {
+    Result<Offers> offers = find_offers(kHost, {directory}, rules, {});
+    EXPECT_TRUE(offers.ok());
+    return std::move(offers).value();
+  }
+  fs::path directory;
+};
+
+TEST_F(OffersOf, TypesByFile) {
+  const fs::path odd = add("odd_results", "odd.so");
+  const Offers offers = find();
+  EXPECT_EQ(offers.files.size(), 4u);
+  EXPECT_EQ(offers.files.at("garbage"), odd.string());
+  EXPECT_FALSE(offers.files.contains("cancels"));  // off by default
+  EXPECT_TRUE(find({{"cancels"}, {}, {}}).files.contains("cancels"));
+}
+
+TEST_F(OffersOf, TheFirstFileOfATypeCounts) {
+  const fs::path a = add("odd_results", "a.so");
+  add("odd_results", "b.so");
+  const Offers offers = find();
+  EXPECT_EQ(offers.files.at("garbage"), a.string());
+  EXPECT_THAT(offers.refused, Contains(HasSubstr("garbage is not used")));
+}
+
+TEST_F(OffersOf, WhatIsNotToBeTrustedIsRefusedWithoutBeingLoaded) {
+  const fs::path file = add("odd_results", "odd.so");
+  chmod(file.c_str(), 0777);
+  const Offers offers = find();
+  EXPECT_TRUE(offers.files.empty());
+  EXPECT_THAT(offers.refused, Contains(HasSubstr("writable")));
+}
+
+TEST_F(OffersOf, ABadPluginHarmsNoOther) {
+  add("dies_at_load", "a.so");
+  add("bad_create", "b.so");
+  add("odd_results", "c.so");
+  const Offers offers = find();
+  EXPECT_TRUE(offers.files.contains("garbage"));
+  EXPECT_TRUE(offers.files.contains("easy"));
+  EXPECT_FALSE(offers.files.contains("picky"));
+  EXPECT_THAT(offers.refused, Contains(HasSubstr("cannot live here")));
+  EXPECT_THAT(offers.refused, Contains(HasSubstr("no moon tonight")));
+}
+
+TEST_F(OffersOf, RulesThatChangeNothingAreNoted) {
+  add("odd_results", "odd.so");
+  EXPECT_THAT(find({{"unheard_of"}, {}, {}}).notes, Contains(HasSubstr("--allow unheard_of")));
+  EXPECT_THAT(find({{}, {}, {"cancels"}}).notes, Contains(HasSubstr("needs --allow cancels")));
+}
+
+TEST_F(OffersOf, ADirectoryThatIsMissingIsAnErrorUnlessItIsTheInstalledOne) {
+  const Result<Offers> given = find_offers(kHost, {directory / "missing", directory}, {}, {});
+  ASSERT_FALSE(given.ok());
+  EXPECT_EQ(given.error().code, ErrorCode::Configuration);
+  EXPECT_THAT(given.error().detail, HasSubstr("missing"));
+  EXPECT_TRUE(find_offers(kHost, {directory, directory / "missing"}, {}, {}).ok());
+}
+
+TEST(Cidr, IsAnAddressOrANetwork) {
+  for (const char* good : {"10.0.0.0/8", "127.0.0.1", "::1", "fd00::/8", "0.0.0.0/0", "1.2.3.4/32", "::/128"}) {
+    EXPECT_TRUE(is_cidr(good)) << good;
+  }
+  for (const char* bad :
+       {"", "10.0.0.0/33", "10.0.0/8", "localhost", "10.0.0.0/", "10.0.0.0/-1", "::/129", "1.2.3.4/8x"}) {
+    EXPECT_FALSE(is_cidr(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace retire::worker
