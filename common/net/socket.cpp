@@ -109,6 +109,15 @@ Sent Socket::send_owned(std::string&& frame) {
   }
 }
 
+Sent Socket::send_frame(Frame&& frame) {
+  for (;;) {
+    if (zmq_msg_send(&frame.message_->message, handle_, ZMQ_DONTWAIT) >= 0) return Sent::Yes;
+    if (errno == EINTR) continue;
+    RC_ASSERT(errno == EAGAIN || errno == EHOSTUNREACH);
+    return errno == EAGAIN ? Sent::WouldBlock : Sent::NoPeer;
+  }
+}
+
 Result<Router> Router::bind(Context& context, const Address& address, const SocketOptions& options) {
   Router router(open(context, ZMQ_ROUTER, options), address);
   set(router.handle_, ZMQ_ROUTER_MANDATORY, 1);
@@ -142,14 +151,23 @@ Received Router::receive(std::string& peer, Frame& frame) {
   return Received::Malformed;
 }
 
-Sent Router::send(std::string_view peer, std::string&& frame) {
+Sent Router::address_to(std::string_view peer) {
   for (;;) {
-    if (zmq_send(handle_, peer.data(), peer.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0) break;
+    if (zmq_send(handle_, peer.data(), peer.size(), ZMQ_SNDMORE | ZMQ_DONTWAIT) >= 0) return Sent::Yes;
     if (errno == EINTR) continue;
     RC_ASSERT(errno == EAGAIN || errno == EHOSTUNREACH);
     return errno == EAGAIN ? Sent::WouldBlock : Sent::NoPeer;
   }
-  return send_owned(std::move(frame));
+}
+
+Sent Router::send(std::string_view peer, std::string&& frame) {
+  const Sent addressed = address_to(peer);
+  return addressed == Sent::Yes ? send_owned(std::move(frame)) : addressed;
+}
+
+Sent Router::send(std::string_view peer, Frame&& frame) {
+  const Sent addressed = address_to(peer);
+  return addressed == Sent::Yes ? send_frame(std::move(frame)) : addressed;
 }
 
 Result<Dealer> Dealer::connect(Context& context, const Address& address, const SocketOptions& options) {
@@ -172,6 +190,7 @@ Received Dealer::receive(Frame& frame) {
 }
 
 Sent Dealer::send(std::string&& frame) { return send_owned(std::move(frame)); }
+Sent Dealer::send(Frame&& frame) { return send_frame(std::move(frame)); }
 
 struct Poller::Items {
   std::vector<zmq_pollitem_t> items;

@@ -75,6 +75,7 @@ class Socket {
   explicit Socket(void* handle) : handle_(handle) {}
   Received receive_part(Frame& frame, bool& more);
   Sent send_owned(std::string&& frame);
+  Sent send_frame(Frame&& frame);
   void discard_rest(Frame& frame);
   void* handle_;
 };
@@ -89,8 +90,10 @@ class Router : public Socket {
 
   Received receive(std::string& peer, Frame& frame);
   Sent send(std::string_view peer, std::string&& frame);
+  Sent send(std::string_view peer, Frame&& frame);  // passes on what was received, without a copy
 
  private:
+  Sent address_to(std::string_view peer);
   Router(void* handle, Address address) : Socket(handle), address_(std::move(address)) {}
   Address address_;
 };
@@ -103,6 +106,7 @@ class Dealer : public Socket {
 
   Received receive(Frame& frame);
   Sent send(std::string&& frame);  // WouldBlock also while there is no connection
+  Sent send(Frame&& frame);        // passes on what was received, without a copy
 
  private:
   explicit Dealer(void* handle) : Socket(handle) {}

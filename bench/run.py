@@ -1,0 +1,219 @@
+"""Starts main, a worker and a load client, measures, and prints one JSON object. See bench/run.sh."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = Path(os.environ.get("RETIRE_CLUSTER_BUILD_DIR", ROOT / "build" / "release"))
+PAYLOAD_BYTES = 64
+WINDOW = 10_000
+RELAY_WINDOW = 1_000
+SECONDS_MIN = 3.0
+START_DEADLINE_S = 30
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Processes:
+    """Child processes of one benchmark; ends only what it started."""
+
+    def __init__(self) -> None:
+        self.children: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in reversed(self.children):
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+        for child in reversed(self.children):
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def start(self, command: list[str], log: Path | None = None) -> subprocess.Popen[str]:
+        stderr = open(log, "w") if log else subprocess.DEVNULL  # noqa: SIM115 (the child keeps it)
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        self.children.append(child)
+        return child
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the children, their descendants and what those have waited for."""
+        parents: dict[int, list[int]] = {}
+        times: dict[int, float] = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+            times[int(entry.name)] = sum(map(int, fields[11:15])) / TICKS
+        todo = [child.pid for child in self.children]
+        total = 0.0
+        while todo:
+            pid = todo.pop()
+            total += times.get(pid, 0.0)
+            todo += parents.get(pid, [])
+        return total
+
+
+def program(name: str) -> str:
+    for folder in ("bin", "bench"):
+        path = BUILD / folder / name
+        if path.exists():
+            return str(path)
+    sys.exit(f"bench: {name} is not built in {BUILD}; run: cmake --preset release && cmake --build --preset release")
+
+
+def wait_until(what: str, condition) -> None:
+    deadline = time.monotonic() + START_DEADLINE_S
+    while not condition():
+        if time.monotonic() > deadline:
+            sys.exit(f"bench: {what} did not happen within {START_DEADLINE_S} s")
+        time.sleep(0.02)
+
+
+def start_cluster(processes: Processes, directory: Path, slots: int) -> tuple[str, dict]:
+    """Main and one worker; returns main's address and the worker's record."""
+    main = processes.start(
+        [program("retire-cluster-main"), "--host", "127.0.0.1", "--port", "0", "--no-http", "--store", "memory:",
+         "--data-dir", str(directory / "main")],
+        directory / "main.log",
+    )
+    line = main.stdout.readline()
+    if "tcp://" not in line:
+        sys.exit("bench: main did not start: " + (directory / "main.log").read_text())
+    address = line.split("tcp://", 1)[1].strip()
+    processes.start(
+        [program("retire-cluster-worker"), "--join", address, "--slots", str(slots), "--data-dir",
+         str(directory / "worker")],
+        directory / "worker.log",
+    )
+    devices: list[dict] = []
+
+    def joined() -> bool:
+        out = subprocess.run([program("retire-cluster-status"), address, "--devices", "--json"], capture_output=True,
+                             text=True)
+        if out.returncode == 0:
+            devices[:] = json.loads(out.stdout)["devices"]
+        return any(device["state"] == "online" for device in devices)
+
+    wait_until("the worker's joining", joined)
+    return address, devices[0]
+
+
+def run_client(command: list[str]) -> tuple[dict, float]:
+    """What the client printed, and its CPU seconds."""
+    before = os.times()
+    out = subprocess.run(command, capture_output=True, text=True)
+    after = os.times()
+    if out.returncode != 0:
+        sys.exit(f"bench: {command[0]} failed: {out.stderr.strip()}")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return json.loads(out.stdout), cpu
+
+
+def settings(device: dict, window: int) -> dict:
+    return {
+        "payload_bytes": PAYLOAD_BYTES,
+        "clients": 1,
+        "window": window,
+        "workers": 1,
+        "slots": device["slots"],
+        "isolation": "process",
+        "sandbox": device.get("isolation", "off") or "off",
+        "store": "memory:",
+    }
+
+
+def throughput(runs: int, seconds: float) -> dict:
+    results = []
+    with tempfile.TemporaryDirectory() as directory, Processes() as processes:
+        address, device = start_cluster(processes, Path(directory), os.cpu_count() or 1)
+        load = [program("rc_bench_load"), "throughput", address]
+        run_client([*load, "1", str(WINDOW), str(PAYLOAD_BYTES)])  # warms hosts and estimates
+        for _ in range(runs):
+            before = processes.cpu_seconds()
+            out, client_cpu = run_client([*load, str(seconds), str(WINDOW), str(PAYLOAD_BYTES)])
+            cpu = processes.cpu_seconds() - before + client_cpu
+            results.append({
+                "tasks_per_second": round(out["tasks"] / out["seconds"]),
+                "cpu_us_per_task": round(cpu * 1e6 / out["tasks"], 3),
+                "tasks": out["tasks"],
+                "seconds": round(out["seconds"], 3),
+            })
+        return report("throughput", results, ("tasks_per_second", "cpu_us_per_task"), settings(device, WINDOW))
+
+
+def latency(runs: int, seconds: float) -> dict:
+    results = []
+    with tempfile.TemporaryDirectory() as directory, Processes() as processes:
+        address, device = start_cluster(processes, Path(directory), os.cpu_count() or 1)
+        load = [program("rc_bench_load"), "latency", address]
+        first, _ = run_client([*load, "500", str(PAYLOAD_BYTES)])
+        count = max(1000, int(seconds * 1e6 / first["p50_us"]))
+        for _ in range(runs):
+            out, _ = run_client([*load, str(count), str(PAYLOAD_BYTES)])
+            results.append({"p50_us": out["p50_us"], "p99_us": out["p99_us"], "tasks": out["tasks"]})
+        return report("latency", results, ("p50_us", "p99_us"), settings(device, 1))
+
+
+def relay(runs: int, seconds: float) -> dict:
+    results = []
+    with Processes() as processes:
+        broker = processes.start([program("rc_bench_relay"), "broker"])
+        port = broker.stdout.readline().strip()
+        processes.start([program("rc_bench_relay"), "worker", port])
+        client = [program("rc_bench_relay"), "client", port]
+        first, _ = run_client([*client, "100000", str(RELAY_WINDOW), "1"])
+        count = int(100_000 / first["seconds"] * seconds)
+        for _ in range(runs):
+            out, _ = run_client([*client, str(count), str(RELAY_WINDOW), "1"])
+            ping, _ = run_client([program("rc_bench_relay"), "ping", port, "10000"])
+            results.append({"messages_per_second": round(count / out["seconds"]), "p50_us": ping["p50_us"],
+                            "seconds": round(out["seconds"], 3)})
+    told = {"payload_bytes": 120, "clients": 1, "window": RELAY_WINDOW, "workers": 1, "slots": 1, "isolation": "none",
+            "sandbox": "off", "store": "none"}
+    return report("relay", results, ("messages_per_second", "p50_us"), told)
+
+
+def report(workload: str, runs: list[dict], keys: tuple[str, ...], told: dict) -> dict:
+    medians = {key: statistics.median(run[key] for run in runs) for key in keys}
+    return {"workload": workload, **medians, "runs": runs, "settings": told, "peers": {}}
+
+
+WORKLOADS = {"relay": relay, "throughput": throughput, "latency": latency}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
+    parser.add_argument("workload", choices=sorted(WORKLOADS))
+    parser.add_argument("--json", action="store_true", help="print JSON (it always does)")
+    parser.add_argument("--peers", action="store_true", help="measure the installed peers in the same run")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=SECONDS_MIN, help="of each run, at least 3")
+    arguments = parser.parse_args()
+    out = WORKLOADS[arguments.workload](arguments.runs, max(SECONDS_MIN, arguments.seconds))
+    if arguments.peers:
+        import peers
+
+        out["peers"] = peers.measure(arguments.workload, arguments.runs)
+    print(json.dumps(out, indent=2))
+
+
+if __name__ == "__main__":
+    main()
