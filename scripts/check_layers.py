@@ -3,10 +3,11 @@
 
     scripts/check_layers.py [--root DIR]
 
-The table between the two `layers` comments of that document is the only list: a row names a folder, the folders whose
-headers it may include (and theirs, in turn), and the libraries that it may include itself. Beyond includes, a folder
-marked `pure` may not touch clocks, threads, files, logs or chance, and a source file is built by the CMakeLists.txt of
-its own folder, which makes one library. Prints one line for each fault and exits 1, or exits 0.
+The table between the two `layers` comments of that document is the only list: a row names a folder, the
+folders whose headers it may include (and theirs, in turn), and the libraries that it may include itself. Beyond
+includes, a folder marked `pure` may not touch clocks, threads, files, logs or chance, and a source file is built
+by the CMakeLists.txt of its own folder, which makes one library. Prints one line for each fault and exits 1, or
+exits 0.
 """
 
 import argparse
@@ -51,7 +52,10 @@ IMPURE_HEADERS = set(
 IMPURE_CODE = [
     (re.compile(r"::now\s*\("), "reads a clock; take the time as an argument"),
     (re.compile(r"\bSystemClock\b"), "reads a clock; take the time as an argument"),
-    (re.compile(r"\b(steady|system|high_resolution)_clock::now\b"), "reads a clock; take the time as an argument"),
+    (
+        re.compile(r"\b(steady|system|high_resolution)_clock::now\b"),
+        "reads a clock; take the time as an argument",
+    ),
     (
         re.compile(r"\b(random_device|mt19937(_64)?|minstd_rand0?|default_random_engine|random_shuffle)\b"),
         "is chance that no seed of ours controls; use common/base/rng.hpp",
@@ -66,7 +70,10 @@ IMPURE_CODE = [
         ),
         "calls the world outside",
     ),
-    (re.compile(r"(?<![\w.>:])(?:std::|::)?time\s*\(\s*(nullptr|NULL|0|&)"), "reads a clock; take the time as an argument"),
+    (
+        re.compile(r"(?<![\w.>:])(?:std::|::)?time\s*\(\s*(nullptr|NULL|0|&)"),
+        "reads a clock; take the time as an argument",
+    ),
 ]
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")')
@@ -146,9 +153,13 @@ def row_of(path, rows):
 def strip(text):
     """The code without comments and the insides of literals, line by line as before. A raw string is a literal too."""
     pattern = re.compile(
-        r'//[^\n]*|/\*.*?\*/|R"(?P<d>[^()\\\s]{0,16})\(.*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'', re.S
+        r'//[^\n]*|/\*.*?\*/|R"(?P<d>[^()\\\s]{0,16})\(.*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"|(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'',
+        re.S,
     )
-    return pattern.sub(lambda m: "\n" * m.group().count("\n") if m.group().startswith("/") else '""' + "\n" * m.group().count("\n"), text)
+    return pattern.sub(
+        lambda m: "\n" * m.group().count("\n") if m.group().startswith("/") else '""' + "\n" * m.group().count("\n"),
+        text,
+    )
 
 
 class Check:
@@ -180,7 +191,9 @@ class Check:
             include = INCLUDE.match(line)
             if include:
                 self.includes += 1
-                self.check_include(path, number, folder, include.group(1) or include.group(2), include.group(2) is not None)
+                self.check_include(
+                    path, number, folder, include.group(1) or include.group(2), include.group(2) is not None
+                )
         if "pure" in self.rows[folder].libraries:
             for number, line in enumerate(strip(text).splitlines(), 1):
                 for pattern, reason in IMPURE_CODE:
@@ -204,7 +217,11 @@ class Check:
             lists = (self.root / path).parent / "CMakeLists.txt"
             generated = "/" not in header and lists.is_file() and header in lists.read_text()
             if not generated:
-                self.fault(path, number, f'"{header}" is neither a path from the top of the tree nor made by CMake here')
+                self.fault(
+                    path,
+                    number,
+                    f'"{header}" is neither a path from the top of the tree nor made by CMake here',
+                )
         else:
             self.check_library(path, number, folder, header)
 
@@ -229,16 +246,26 @@ class Check:
 
     def check_targets(self):
         """One library a folder, made of the folder's own files. Tests, benchmarks and examples make what they like."""
-        for folder in sorted({row_of(p.relative_to(self.root).as_posix(), self.rows) and p.parent for p in self.all_sources()} - {None}):
+        for folder in sorted(
+            {row_of(p.relative_to(self.root).as_posix(), self.rows) and p.parent for p in self.all_sources()} - {None}
+        ):
             name = folder.relative_to(self.root).as_posix()
             lists = folder / "CMakeLists.txt"
             text = re.sub(r"#[^\n]*", "", lists.read_text()) if lists.is_file() else ""
             words = set(re.split(r"[\s()]+", text))
             for source in sorted(folder.iterdir()):
                 # rc_handler() adds plugin.cpp by itself.
-                if source.suffix in SOURCES and source.name not in words and not (source.name == "plugin.cpp" and "rc_handler" in words):
+                if (
+                    source.suffix in SOURCES
+                    and source.name not in words
+                    and not (source.name == "plugin.cpp" and "rc_handler" in words)
+                ):
                     self.fault(f"{name}/{source.name}", 1, f"is not built by {name}/CMakeLists.txt")
-            libraries = [m.group(2) for m in LIBRARY_TARGET.finditer(text) if not re.search(r"\b(ALIAS|INTERFACE|IMPORTED)\b", m.group(3))]
+            libraries = [
+                m.group(2)
+                for m in LIBRARY_TARGET.finditer(text)
+                if not re.search(r"\b(ALIAS|INTERFACE|IMPORTED)\b", m.group(3))
+            ]
             if len(libraries) > 1:
                 self.fault(f"{name}/CMakeLists.txt", 1, f"makes {len(libraries)} libraries: {', '.join(libraries)}")
             for word in sorted(words):

@@ -58,7 +58,7 @@ GOOD = {
 }
 
 
-def check(tmp_path: pathlib.Path, changes: Dict[str, str]) -> "subprocess.CompletedProcess[str]":
+def check(tmp_path: pathlib.Path, changes: Dict[str, str]) -> subprocess.CompletedProcess[str]:
     for path, text in {**GOOD, **changes}.items():
         file = tmp_path / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,10 @@ BAD = {
         {"worker/core/slots.hpp": '#include "broker/core/core.hpp"\n'},
         "`worker/core` may not include `broker/core`",
     ),
-    "the SDK from a core": (core("#include <retire_cluster/plugin.hpp>"), "`broker/core` may not include `plugins/sdk`"),
+    "the SDK from a core": (
+        core("#include <retire_cluster/plugin.hpp>"),
+        "`broker/core` may not include `plugins/sdk`",
+    ),
     "a handler from main": (
         {"broker/service/main.cpp": '#include "handlers/support/utf8.hpp"\n'},
         "`broker/service` may not include `handlers/support`",
@@ -103,18 +106,36 @@ BAD = {
         {"broker/service/main.cpp": "#include <rocksdb/db.h>\n"},
         "<rocksdb/db.h> belongs to no library",
     ),
-    "a file that is not there": (core('#include "common/base/gone.hpp"'), '"common/base/gone.hpp" does not exist'),
+    "a file that is not there": (
+        core('#include "common/base/gone.hpp"'),
+        '"common/base/gone.hpp" does not exist',
+    ),
     "a source file included": (
         {"broker/service/main.cpp": '#include "broker/core/core.cpp"\n'},
         "is a source file, not a header",
     ),
-    "a path from here instead of the top": (core('#include "core.hpp"'), "neither a path from the top of the tree"),
-    "a path through the parent": (core('#include "../service/loop.hpp"'), "neither a path from the top of the tree"),
-    "a folder without a row": ({"broker/auth/keys.hpp": "#include <string>\n"}, "broker/auth/keys.hpp:1: its folder has no row"),
+    "a path from here instead of the top": (
+        core('#include "core.hpp"'),
+        "neither a path from the top of the tree",
+    ),
+    "a path through the parent": (
+        core('#include "../service/loop.hpp"'),
+        "neither a path from the top of the tree",
+    ),
+    "a folder without a row": (
+        {"broker/auth/keys.hpp": "#include <string>\n"},
+        "broker/auth/keys.hpp:1: its folder has no row",
+    ),
     "a system header in a core": (core("#include <unistd.h>"), "may not include <unistd.h> of `system`"),
-    "spaces do not hide it": (core("  #  include   <thread>"), "broker/core/core.cpp:2: the pure `broker/core`"),
+    "spaces do not hide it": (
+        core("  #  include   <thread>"),
+        "broker/core/core.cpp:2: the pure `broker/core`",
+    ),
     **{
-        f"<{header}> in a core": (core(f"#include <{header}>"), f"the pure `broker/core` may not include <{header}>")
+        f"<{header}> in a core": (
+            core(f"#include <{header}>"),
+            f"the pure `broker/core` may not include <{header}>",
+        )
         for header in ("thread", "mutex", "fstream", "filesystem", "iostream", "random", "ctime", "atomic")
     },
     **{
@@ -172,5 +193,7 @@ def test_a_bad_tree_is_refused(tmp_path: pathlib.Path, name: str) -> None:
 def test_an_empty_tree_is_no_success(tmp_path: pathlib.Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/architecture.md").write_text(TABLE)
-    result = subprocess.run([sys.executable, str(CHECK), "--root", str(tmp_path)], capture_output=True, timeout=60, check=False)
+    result = subprocess.run(
+        [sys.executable, str(CHECK), "--root", str(tmp_path)], capture_output=True, timeout=60, check=False
+    )
     assert result.returncode == 1
