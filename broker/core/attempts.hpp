@@ -67,8 +67,9 @@ class AttemptTable {
   std::size_t size() const { return size_; }
 
  private:
-  // Numbers count upwards, so their low bits spread by themselves.
-  static std::size_t hash(AttemptId id) { return static_cast<std::size_t>(id.value()); }
+  // Numbers count upwards. Left in a row they would fill one run of slots, which every removal would have to walk, so
+  // they are spread (Knuth, vol. 3, 6.4: multiplicative hashing).
+  static std::size_t hash(AttemptId id) { return static_cast<std::size_t>((id.value() * 0x9e3779b97f4a7c15ull) >> 20); }
   std::size_t slot_of(AttemptId id) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t slot = hash(id) & mask;

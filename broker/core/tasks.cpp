@@ -6,32 +6,37 @@ namespace {
 constexpr std::size_t kSlotsFirst = 1024;
 
 // IDs are the clients' choice, so both halves are mixed: a client that counts upwards must not fill one run of slots.
-std::size_t hash(const TaskId& id) {
+std::uint32_t hash_of(const TaskId& id) {
   std::uint64_t z = id.high() ^ (id.low() * 0x9e3779b97f4a7c15ull);
   z = (z ^ (z >> 31)) * 0xbf58476d1ce4e5b9ull;
-  return static_cast<std::size_t>(z ^ (z >> 29));
+  return static_cast<std::uint32_t>(z >> 32);
 }
 
 }  // namespace
 
 TaskTable::TaskTable() : by_id_(kSlotsFirst) {}
 
-std::size_t TaskTable::slot_of(const TaskId& id) const {
+std::size_t TaskTable::slot_of(const TaskId& id, std::uint32_t hash) const {
   const std::size_t mask = by_id_.size() - 1;
-  std::size_t slot = hash(id) & mask;
-  while (by_id_[slot] && tasks_[by_id_[slot]].id != id) slot = (slot + 1) & mask;
+  std::size_t slot = hash & mask;
+  while (by_id_[slot].task && (by_id_[slot].hash != hash || tasks_[by_id_[slot].task].id != id))
+    slot = (slot + 1) & mask;
   return slot;
 }
 
 void TaskTable::grow() {
-  std::vector<TaskIndex> old(by_id_.size() * 2);
+  std::vector<Slot> old(by_id_.size() * 2);
   old.swap(by_id_);
-  for (const TaskIndex task : old) {
-    if (task) by_id_[slot_of(tasks_[task].id)] = task;
+  const std::size_t mask = by_id_.size() - 1;
+  for (const Slot& moved : old) {
+    if (!moved.task) continue;
+    std::size_t slot = moved.hash & mask;
+    while (by_id_[slot].task) slot = (slot + 1) & mask;
+    by_id_[slot] = moved;
   }
 }
 
-TaskIndex TaskTable::find(const TaskId& id) const { return by_id_[slot_of(id)]; }
+TaskIndex TaskTable::find(const TaskId& id) const { return by_id_[slot_of(id, hash_of(id))].task; }
 
 TaskIndex TaskTable::add(const TaskId& id) {
   if ((by_id_used_ + 1) * 3 > by_id_.size() * 2) grow();
@@ -41,9 +46,10 @@ TaskIndex TaskTable::add(const TaskId& id) {
   task.sequence = next_sequence_++;
   ++by_status_[static_cast<std::size_t>(task.status)];
 
-  const std::size_t slot = slot_of(id);
-  RC_ASSERT(!by_id_[slot]);
-  by_id_[slot] = place;
+  const std::uint32_t hash = hash_of(id);
+  const std::size_t slot = slot_of(id, hash);
+  RC_ASSERT(!by_id_[slot].task);
+  by_id_[slot] = {place, hash};
   ++by_id_used_;
 
   const std::uint64_t number = task.sequence / kPage;
@@ -73,15 +79,15 @@ void TaskTable::remove(TaskIndex place) {
 
   // Deletion without tombstones (Knuth, vol. 3, 6.4, algorithm R): what stands behind the hole moves up where it may.
   const std::size_t mask = by_id_.size() - 1;
-  std::size_t hole = slot_of(task.id);
-  RC_ASSERT(by_id_[hole] == place);
-  by_id_[hole] = TaskIndex{};
+  std::size_t hole = slot_of(task.id, hash_of(task.id));
+  RC_ASSERT(by_id_[hole].task == place);
+  by_id_[hole] = {};
   --by_id_used_;
-  for (std::size_t at = (hole + 1) & mask; by_id_[at]; at = (at + 1) & mask) {
-    const std::size_t home = hash(tasks_[by_id_[at]].id) & mask;
+  for (std::size_t at = (hole + 1) & mask; by_id_[at].task; at = (at + 1) & mask) {
+    const std::size_t home = by_id_[at].hash & mask;
     if (((at - home) & mask) < ((at - hole) & mask)) continue;
     by_id_[hole] = by_id_[at];
-    by_id_[at] = TaskIndex{};
+    by_id_[at] = {};
     hole = at;
   }
   tasks_.remove(place);

@@ -127,7 +127,7 @@ class TaskTable {
     std::uint32_t count = 0;
   };
 
-  std::size_t slot_of(const TaskId& id) const;
+  std::size_t slot_of(const TaskId& id, std::uint32_t hash) const;
   void grow();
 
   Slab<Task, TaskIndex> tasks_;
@@ -139,7 +139,11 @@ class TaskTable {
   std::uint64_t next_sequence_ = 1;
   std::array<std::uint64_t, kTaskStatusCount> by_status_{};
   // Open addressing with linear probing; at most 2/3 full. 0 is a free slot.
-  std::vector<TaskIndex> by_id_;
+  struct Slot {
+    TaskIndex task;
+    std::uint32_t hash = 0;  // of its ID, so that a look-up touches no other task's record
+  };
+  std::vector<Slot> by_id_;
   std::size_t by_id_used_ = 0;
 };
 
