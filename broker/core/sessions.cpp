@@ -4,6 +4,11 @@
 #include "broker/core/scheduler.hpp"
 
 namespace retire::core {
+namespace {
+
+constexpr std::size_t kUnknownStoppedMax = 256;  // of one heartbeat
+
+}  // namespace
 
 void Scheduler::heard(DeviceIndex place, Now now) {
   Device& device = devices_[place];
@@ -72,9 +77,19 @@ void Scheduler::heartbeat(DeviceIndex place, const Heartbeat& heartbeat, Now now
   Device& device = devices_[place];
   device.system_load = heartbeat.load;
   const std::uint64_t number = ++device.heartbeats;
+  std::size_t unknown = 0;
   for (const AttemptId id : heartbeat.held) {
     const AttemptIndex at = attempts_.find(id);
-    if (owns(place, at)) attempts_[at].confirmed = number;
+    if (!owns(place, at)) {
+      // Given up, and it does not know: it may be running for nobody. Or its result was just taken and the device has
+      // not been told yet; then this does no harm.
+      if (unknown++ < kUnknownStoppedMax) out.stops.push_back({place, id});
+      continue;
+    }
+    Attempt& attempt = attempts_[at];
+    attempt.confirmed = number;
+    if (!attempt.current) out.stops.push_back({place, id});  // the order to stop was lost
+    attempt.recalled = false;                                // and so may have been a recall
   }
   for (AttemptIndex at = device.first; at;) {
     const Attempt& attempt = attempts_[at];

@@ -1,5 +1,7 @@
 #include "broker/service/broker.hpp"
 
+#include <algorithm>
+
 #include "common/logging/logging.hpp"
 
 namespace retire::service {
@@ -7,47 +9,34 @@ namespace {
 
 // A turn takes so many frames at the most, so that time passes and answers leave under any load.
 constexpr int kFramesPerTurnMax = 256;
-constexpr Duration kTurnMax = std::chrono::milliseconds(500);
 constexpr Duration kBlockedRetry = std::chrono::milliseconds(5);
 constexpr Duration kSweepInterval = std::chrono::seconds(10);
 constexpr Duration kClientSilenceMax = std::chrono::minutes(10);
 
 }  // namespace
 
-Broker::Broker(const BrokerConfig& config, net::Router router, std::unique_ptr<store::Store> store)
-    : config_(config),
-      router_(std::move(router)),
-      store_(std::move(store)),
-      scheduler_(config.scheduler, config.epoch, config.seed) {
+Broker::Broker(const BrokerConfig& config, Transport& transport, store::Store& store)
+    : config_(config), transport_(transport), store_(store), scheduler_(config.scheduler, config.epoch, config.seed) {
   Rng rng(config.seed ^ 0x6d61696e);
   const std::uint64_t high = rng.next();
   instance_ = Uuid::random(high, rng.next());
 }
 
-Status Broker::run(const std::atomic<bool>& stop, int wake) {
-  while (!stop.load()) {
-    if (Status status = turn(kTurnMax, wake); !status.ok()) return status;
-  }
-  return ok_status();
+TimePoint Broker::next_turn() const {
+  if (more_) return now_.monotonic;
+  TimePoint next = next_sweep_;
+  if (const auto due = scheduler_.next_deadline()) next = std::min(next, *due);
+  if (blocked_) next = std::min(next, now_.monotonic + kBlockedRetry);
+  return next;
 }
 
-Status Broker::turn(Duration timeout, int wake) {
-  poller_.clear();
-  poller_.add(router_);
-  if (wake >= 0) poller_.add(wake);
-  if (store_->readable() >= 0) poller_.add(store_->readable());
-  if (const auto due = scheduler_.next_deadline()) {
-    timeout = std::clamp(*due - SystemClock::now().monotonic, Duration::zero(), timeout);
-  }
-  if (blocked_) timeout = std::min(timeout, kBlockedRetry);
-  poller_.wait(timeout);
-
-  now_ = SystemClock::now();  // once: all of a turn happens at one moment
+Status Broker::turn(Now now) {
+  now_ = now;
   receive_all();
   scheduler_.advance(now_, effects_);
   carry_out();
   end_turn();
-  store_->submit();
+  store_.submit();
   if (now_.monotonic >= next_sweep_) {
     next_sweep_ = now_.monotonic + kSweepInterval;
     sessions_.close_silent(now_.monotonic - kClientSilenceMax);
@@ -56,16 +45,18 @@ Status Broker::turn(Duration timeout, int wake) {
 }
 
 void Broker::receive_all() {
+  std::string_view frame;
   for (int n = 0; n < kFramesPerTurnMax; ++n) {
-    const net::Received received = router_.receive(peer_, frame_);
-    if (received == net::Received::Nothing) break;
+    const net::Received received = transport_.receive(peer_, frame);
+    more_ = received != net::Received::Nothing;
+    if (!more_) break;
     ++counters_.messages_in;
     if (received == net::Received::Malformed) {
       ++counters_.malformed;
       refuse(peer_, 0, {ErrorCode::Malformed, "a message is one frame", {}, {}, {}});
       continue;
     }
-    handle(peer_, frame_.bytes());
+    handle(peer_, frame);
   }
 }
 
@@ -132,7 +123,7 @@ void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) 
   welcome.program = "retire-cluster-main/" RC_VERSION;
   welcome.instance = instance_;
   welcome.epoch = config_.epoch;
-  welcome.durable = store_->is_durable();
+  welcome.durable = store_.is_durable();
   welcome.heartbeat = config_.heartbeat;
   welcome.offline_after = config_.scheduler.offline_after;
   welcome.lease = config_.scheduler.lease;
@@ -172,7 +163,7 @@ void Broker::refuse(std::string_view peer, std::uint64_t correlation, const Erro
   std::string frame;
   protocol::encode(frame, correlation, error);
   ++counters_.messages_out;
-  router_.send(peer, std::move(frame));  // best effort: this peer has no session to keep it for
+  transport_.send(peer, std::move(frame));  // best effort: this peer has no session to keep it for
 }
 
 bool Broker::fail(Session& session, std::uint64_t correlation, const Error& error) {
@@ -193,7 +184,7 @@ void Broker::reply(Session& session, std::string&& frame, store::Position after)
 }
 
 Status Broker::flush() {
-  const Result<store::Position> durable = store_->durable();
+  const Result<store::Position> durable = store_.durable();
   if (!durable.ok()) return durable.error();
   blocked_ = false;
   std::vector<std::string> waiting;
@@ -216,7 +207,7 @@ bool Broker::flush(Session& session, store::Position durable) {
   while (!session.outbox.empty() && session.outbox.front().after <= durable) {
     std::string frame = std::move(session.outbox.front().frame);
     const std::size_t bytes = frame.size();
-    switch (router_.send(session.routing_id, std::move(frame))) {
+    switch (transport_.send(session.routing_id, std::move(frame))) {
       case net::Sent::Yes:
         ++counters_.messages_out;
         session.outbox_bytes -= bytes;

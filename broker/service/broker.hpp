@@ -1,11 +1,11 @@
 // Main's loop: frames in, the scheduler's steps, records to the store, frames out. Dull on purpose: what is decided is
 // decided in broker/core.
 //
+// Told the time, and given its connections and its store, so that a whole cluster can be simulated around it.
 // Threads: one. Order of a turn: receive a bounded number of frames; step each; let time pass; hand the records to the
 // store; send each frame when the store has reached its position.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -13,8 +13,8 @@
 
 #include "broker/core/scheduler.hpp"
 #include "broker/service/session.hpp"
+#include "broker/service/transport.hpp"
 #include "broker/store/store.hpp"
-#include "common/net/socket.hpp"
 
 namespace retire::service {
 
@@ -38,14 +38,15 @@ struct BrokerCounters {
 
 class Broker {
  public:
-  Broker(const BrokerConfig& config, net::Router router, std::unique_ptr<store::Store> store);
+  // `transport` and `store` must outlive it.
+  Broker(const BrokerConfig& config, Transport& transport, store::Store& store);
 
-  // Runs until `stop` is set (checked twice a second, and when `wake` is readable). Errors: StorageFailed.
-  Status run(const std::atomic<bool>& stop, int wake);
+  // Everything that is due at `now`, which does not go backwards. Errors: StorageFailed: main must end.
+  Status turn(Now now);
+  // When the next turn is due, if no frame comes and the store does not move before.
+  TimePoint next_turn() const;
 
-  // One turn; waits at most `timeout` for something to do.
-  Status turn(Duration timeout, int wake);
-
+  const core::Scheduler& scheduler() const { return scheduler_; }
   const BrokerCounters& counters() const { return counters_; }
 
  private:
@@ -96,19 +97,19 @@ class Broker {
 
   BrokerConfig config_;
   InstanceId instance_;
-  net::Router router_;
-  std::unique_ptr<store::Store> store_;
+  Transport& transport_;
+  store::Store& store_;
   core::Scheduler scheduler_;
   core::Effects effects_;
   SessionTable sessions_;
   BrokerCounters counters_;
-  net::Poller poller_;
   Now now_;
   store::Position appended_ = 0;
 
   std::vector<std::string> gathering_;  // routing IDs of sessions that gathered something in this turn
   std::vector<std::string> unsent_;     // and of those whose outbox is not empty
   bool blocked_ = false;                // whether some peer's queue was full
+  bool more_ = false;                   // whether frames may be left
   // A task that more than one client watches; the first stands in the task itself.
   std::unordered_multimap<std::uint32_t, core::Watcher> more_watchers_;
   TimePoint next_sweep_{};
@@ -119,7 +120,6 @@ class Broker {
   AttemptIds attempts_;
   TaskIds ids_;
   Heartbeat heartbeat_;
-  net::Frame frame_;
   std::string peer_;
 };
 

@@ -22,13 +22,13 @@ store::Record::Kind kind_of(core::Record::Kind kind) {
 }  // namespace
 
 void Broker::carry_out() {
-  if (store_->is_durable()) {
+  if (store_.is_durable()) {
     for (const core::Record& record : effects_.records) {
       store::Record stored;
       stored.kind = kind_of(record.kind);
       if (record.task) stored.task = scheduler_.report(record.task, true, true);
       stored.task.id = record.id;
-      appended_ = store_->append(stored);
+      appended_ = store_.append(stored);
     }
   }
   for (const core::TaskIndex task : effects_.ended) tell_watchers(task);
@@ -68,8 +68,9 @@ void Broker::gather_assign(core::AttemptIndex place) {
   }
   gathering(*session);
   const core::SpecIndex spec_place = scheduler_.spec_of(place);
-  auto known = std::find_if(session->assign_specs.begin(), session->assign_specs.end(),
-                            [&](const auto& entry) { return entry.spec == spec_place && entry.priority == attempt.priority; });
+  auto known = std::find_if(session->assign_specs.begin(), session->assign_specs.end(), [&](const auto& entry) {
+    return entry.spec == spec_place && entry.priority == attempt.priority;
+  });
   if (known == session->assign_specs.end()) {
     const TaskSpec& spec = scheduler_.catalog().spec(spec_place).spec;
     const std::uint32_t index = session->assigns.add_spec(

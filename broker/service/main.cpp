@@ -10,6 +10,7 @@
 
 #include "broker/service/broker.hpp"
 #include "broker/service/data_dir.hpp"
+#include "broker/service/loop.hpp"
 #include "common/config/common_flags.hpp"
 #include "common/logging/logging.hpp"
 
@@ -136,8 +137,9 @@ int run(int argc, char** argv) {
   logging::warn("tasks are kept in memory only: what is queued is gone when main stops (run {})", config.epoch);
   std::cout << "listening on tcp://" << address.text() << std::endl;
 
-  Broker broker(config, std::move(router.value()), std::move(store.value()));
-  const Status status = broker.run(stop_requested, wake_pipe[0]);
+  RouterTransport transport(std::move(router.value()));
+  Broker broker(config, transport, *store.value());
+  const Status status = run_broker(broker, transport, *store.value(), stop_requested, wake_pipe[0]);
   if (!status.ok()) return fail(status.error());
   logging::info("stopped: messages_in={} messages_out={} malformed={}", broker.counters().messages_in,
                 broker.counters().messages_out, broker.counters().malformed);
