@@ -262,6 +262,8 @@ void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now,
   tasks_.set_status(task_place, TaskStatus::Assigned);
   ++device.tasks;
   ++counters_.scheduled;
+  if (next.priority > spec.spec.priority) ++counters_.aged_past;
+  if (extra != nullptr && extra->avoid && extra->avoid != device_place) ++counters_.avoided;
   out.assigns.push_back(place);
   if (spec.spec.requirements.at_most_once) out.records.push_back({Record::Kind::Dispatched, task_place, task.id});
 }

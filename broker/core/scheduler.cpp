@@ -215,7 +215,10 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
     type.mean_us += (static_cast<double>(item.run.count()) - type.mean_us) / type.runs;
   }
   release(place);
-  if (!attempt.current) return;
+  if (!attempt.current) {
+    if (item.outcome == Outcome::Success) ++counters_.results_unwanted;
+    return;
+  }
 
   switch (item.outcome) {
     case Outcome::Success:
@@ -312,6 +315,7 @@ std::optional<bool> Scheduler::retry(const TaskId& id, Now now, Effects& out) {
     extra.avoid = {};
   }
   latest_ = std::max(latest_, now.monotonic);
+  ++counters_.retried_by_command;
   queue_again(place, out);
   out.records.push_back({Record::Kind::Retried, place, id});
   return true;

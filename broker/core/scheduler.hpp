@@ -44,6 +44,15 @@ struct Counters {
   std::uint64_t attempts_lost = 0;
   std::uint64_t recalled = 0;
   std::uint64_t quarantined = 0;
+  std::uint64_t released = 0;                 // from quarantine
+  std::uint64_t leases_expired = 0;           // of devices
+  std::uint64_t results_unwanted = 0;         // successes of cancelled tasks
+  std::uint64_t resources_freed_by_loss = 0;  // attempts with reservations that were lost with their device
+  std::uint64_t aged_past = 0;                // assigned at a priority above their own
+  std::uint64_t avoided = 0;                  // retries that went to another device
+  std::uint64_t poisoned = 0;
+  std::uint64_t lost_once = 0;  // at_most_once tasks that were lost
+  std::uint64_t retried_by_command = 0;
 };
 
 struct SubmitOutcome {

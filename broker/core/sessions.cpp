@@ -193,6 +193,7 @@ void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
     return;
   }
   ++counters_.attempts_lost;
+  if (how == Lost::WithDevice && !spec(task).requirements.resources.empty()) ++counters_.resources_freed_by_loss;
   const bool at_most_once = spec(task).requirements.at_most_once;
   if (how == Lost::WithDevice) {
     ++devices_[attempt.device].lost;
@@ -202,11 +203,13 @@ void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
   }
   FinishedItem item;
   if (at_most_once) {
+    ++counters_.lost_once;
     const std::string message = "device " + devices_[attempt.device].capabilities.device_id +
                                 " was lost with it, and it may be dispatched only once";
     item.error_message = message;
     end(task, TaskStatus::Failed, "device_lost", &attempt, &item, now, out);
   } else if (how == Lost::WithDevice && tasks_.extra(task).lost >= config_.lost_max) {
+    ++counters_.poisoned;
     std::string message = "set aside: its devices were lost while they ran it (";
     for (const AttemptError& error : tasks_.extra(task).errors) {
       if (error.lost) message += (message.ends_with('(') ? "" : ", ") + error.device_id;
@@ -238,6 +241,7 @@ void Scheduler::check_silence(DeviceIndex place, Now now, Effects& out) {
     return;
   }
   give_up_all(place, Lost::WithDevice, now, out);
+  ++counters_.leases_expired;
   out.lost.push_back(place);
 }
 

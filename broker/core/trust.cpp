@@ -47,6 +47,7 @@ void Scheduler::note_failure(TaskIndex task, DeviceIndex place, Now now, Effects
 void Scheduler::release_quarantine(DeviceIndex place, Now /*now*/) {
   Device& device = devices_[place];
   devices_.set_flag(place, &Device::quarantined, false);
+  ++counters_.released;
   // On probation: it is believed less than a device that never failed.
   device.failures_in_a_row = config_.quarantine_failures - std::min(config_.quarantine_failures, 2u);
   devices_.update_room(place, config_.ahead_work, config_.held_max);

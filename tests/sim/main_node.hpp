@@ -1,0 +1,54 @@
+// Main: the real broker between a simulated network and a store.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "broker/service/broker.hpp"
+#include "tests/sim/network.hpp"
+
+namespace retire::sim {
+
+// Sees what main receives and sends.
+class WireObserver {
+ public:
+  virtual ~WireObserver() = default;
+  virtual void on_received(const std::string& connection, std::string_view frame) = 0;
+  virtual void on_sent(const std::string& connection, std::string_view frame) = 0;
+  // A turn of main is over: what it decided stands.
+  virtual void on_turn(const core::Scheduler& scheduler, Now now) = 0;
+  virtual void on_restart() = 0;
+};
+
+class MainNode final : public service::Transport {
+ public:
+  MainNode(const service::BrokerConfig& config, Network& network, WireObserver& observer)
+      : config_(config), network_(network), observer_(observer) {}
+
+  bool up() const { return broker_ != nullptr; }
+  void start(std::uint64_t seed);
+  void crash();
+  void freeze(TimePoint until) { frozen_until_ = until; }
+  void deliver(Delivery&& delivery);
+  TimePoint next_turn() const;
+  void turn(Now now);
+  const core::Scheduler& scheduler() const { return broker_->scheduler(); }
+
+  net::Received receive(std::string& peer, std::string_view& frame) override;
+  net::Sent send(std::string_view peer, std::string&& frame) override;
+
+ private:
+  service::BrokerConfig config_;
+  Network& network_;
+  WireObserver& observer_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<service::Broker> broker_;
+  std::deque<Delivery> inbox_;
+  Delivery current_;
+  TimePoint now_{};
+  TimePoint frozen_until_{};
+};
+
+}  // namespace retire::sim
