@@ -47,6 +47,8 @@ void Core::on_welcome(const Welcome& welcome, TimePoint now, Effects& out) {
   }
   session_.welcomed(welcome, now);
   seen_ = 0;
+  if (welcome.instance != main_) newest_ = AttemptId{};
+  main_ = welcome.instance;
   drain_told_ = false;
   for (const AttemptId id : welcome.abandon) {
     const AttemptIndex index = table_.find(id);
@@ -107,10 +109,13 @@ void Core::on_assign(std::uint64_t correlation, const Assign& message, std::shar
   const FrameIndex held = table_.adopt_frame(std::move(frame), frame_bytes);
   for (const AssignItem& item : message.tasks) {
     if (!item.attempt || item.spec >= types.size()) continue;
-    if (table_.find(item.attempt) != kNone) {
+    // Main's numbers grow. One that does not was here before, though it may be forgotten by now; or another overtook it,
+    // and then main finds it missing and sends it anew.
+    if (item.attempt <= newest_) {
       ++counters_.duplicates;
       continue;
     }
+    newest_ = item.attempt;
     const AssignSpec& spec = message.specs[item.spec];
     const TypeIndex type = types[item.spec];
     if (type == kNone || draining_ || !room || table_.size() >= config_.held_max) {

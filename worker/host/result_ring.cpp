@@ -9,7 +9,7 @@ namespace {
 std::size_t padded(std::size_t bytes) { return (bytes + kRecordAlign - 1) & ~(kRecordAlign - 1); }
 
 char* put(char* to, std::string_view part) {
-  std::memcpy(to, part.data(), part.size());
+  if (!part.empty()) std::memcpy(to, part.data(), part.size());
   return to + part.size();
 }
 
