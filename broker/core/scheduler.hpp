@@ -208,6 +208,7 @@ class Scheduler {
   void check_silence(DeviceIndex device, Now now, Effects& out);
   void recall_all(DeviceIndex device, std::string_view type, Effects& out);  // empty: of every type
   void expire_devices();
+  void missed(DeviceIndex device);
   bool owns(DeviceIndex device, AttemptIndex attempt) const { return attempt && attempts_[attempt].device == device; }
 
   Explanation explain(const TaskSpec& spec, ClassIndex task_class) const;

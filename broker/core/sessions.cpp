@@ -59,6 +59,7 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
   }
   devices_.set_capabilities(place, capabilities);
   devices_.set_flag(place, &Device::draining, draining);
+  missed(place);
   heard(place, now);
   devices_.update_room(place, config_.ahead_work, config_.held_max);
   changed(place);
@@ -114,6 +115,16 @@ void Scheduler::started(DeviceIndex device, std::span<const AttemptId> attempts,
   }
 }
 
+// The device takes no work any more: a task that waited for it rather than for the one it failed on waits for nothing.
+void Scheduler::missed(DeviceIndex place) {
+  if (!devices_[place].profile) return;
+  const Bits& classes = catalog_.profile(devices_[place].profile).classes;
+  classes.for_each_common(classes, 0, [&](std::uint32_t i) {
+    if (queue_.waiting(ClassIndex{i}) > 0) refresh(ClassIndex{i});
+    return true;
+  });
+}
+
 void Scheduler::recall_all(DeviceIndex place, std::string_view type, Effects& out) {
   for (AttemptIndex at = devices_[place].first; at; at = attempts_[at].next) {
     Attempt& attempt = attempts_[at];
@@ -127,11 +138,13 @@ void Scheduler::recall_all(DeviceIndex place, std::string_view type, Effects& ou
 void Scheduler::drain(DeviceIndex place, Now now, Effects& out) {
   heard(place, now);
   devices_.set_flag(place, &Device::draining, true);
+  missed(place);
   recall_all(place, "", out);
 }
 
 void Scheduler::drain_device(DeviceIndex place, Now /*now*/, Effects& out) {
   devices_.set_flag(place, &Device::drained, true);
+  missed(place);
   recall_all(place, "", out);
 }
 
@@ -170,6 +183,7 @@ void Scheduler::left(DeviceIndex place, Now now, Effects& out) {
   give_up_all(place, Lost::HandedBack, now, out);
   devices_[place].heard_wall = now.wall;
   devices_.set_connected(place, false);
+  missed(place);
 }
 
 void Scheduler::give_up_all(DeviceIndex place, Lost how, Now now, Effects& out) {
@@ -236,6 +250,7 @@ void Scheduler::check_silence(DeviceIndex place, Now now, Effects& out) {
     return;
   }
   devices_.set_connected(place, false);
+  missed(place);
   if (silence < config_.lease) {
     arm(device.heard_at + config_.lease);
     return;

@@ -39,6 +39,7 @@ void Scheduler::note_failure(TaskIndex task, DeviceIndex place, Now now, Effects
   const Duration lasts = std::min(config_.quarantine_first * (std::int64_t{1} << doublings), config_.quarantine_max);
   device.quarantined_until = now.monotonic + lasts;
   devices_.set_flag(place, &Device::quarantined, true);
+  missed(place);
   quarantines_.push({device.quarantined_until, place.value, 0});
   ++counters_.quarantined;
   recall_all(place, "", out);

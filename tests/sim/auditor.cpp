@@ -1,9 +1,17 @@
 #include "tests/sim/auditor.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 namespace retire::sim {
 namespace {
+
+// SIM_TASK=…: prints what is seen of one task, to find out how a seed went wrong.
+bool is_looked_at(const TaskId& task) {
+  static const char* const wanted = std::getenv("SIM_TASK");
+  return wanted != nullptr && task.text() == wanted;
+}
 
 double amount(const Capabilities& device, const std::string& name) {
   for (const auto& [declared, there] : device.resources) {
@@ -55,7 +63,9 @@ void Auditor::trace(std::string_view bytes) {
 
 void Auditor::on_restart() {
   marks_.hit("main started");
+  ++starts_;
   devices_by_connection_.clear();
+  known_connections_.clear();
   told_.clear();
   may_change_.clear();
   executions_.clear();
@@ -75,12 +85,14 @@ void Auditor::on_received(const std::string& connection, std::string_view frame)
     case MessageType::Hello: {
       Hello hello;
       RC_ASSERT(protocol::decode(envelope.value().body, hello).ok());
+      known_connections_.insert(connection);
       if (!hello.device) break;
       devices_by_connection_[connection] = hello.device->device_id;
       devices_[hello.device->device_id] = *hello.device;
       break;
     }
     case MessageType::Submit:
+      if (!known_connections_.contains(connection)) break;  // main will ask for hello first
       RC_ASSERT(protocol::decode(envelope.value().body, submit_).ok());
       for (const SubmitItem& item : submit_.tasks) {
         if (!order_.contains(*item.id)) order_[*item.id] = ++received_;
@@ -90,9 +102,21 @@ void Auditor::on_received(const std::string& connection, std::string_view frame)
     case MessageType::Retry: {
       TaskIds ids;
       RC_ASSERT(protocol::decode_ids(envelope.value().body, "ids", ids).ok());
-      for (const TaskId& id : ids.ids) may_change_.insert(id);
+      for (const TaskId& id : ids.ids) {
+        if (is_looked_at(id)) std::printf("main is asked to retry it\n");
+        may_change_.insert(id);
+      }
       break;
     }
+    case MessageType::Finished:
+      RC_ASSERT(protocol::decode(envelope.value().body, finished_).ok());
+      for (const FinishedItem& item : finished_.results) {
+        if (!is_looked_at(item.task)) continue;
+        std::printf("%s reports attempt %llu: %s\n", devices_by_connection_[connection].c_str(),
+                    static_cast<unsigned long long>(item.attempt.value()),
+                    std::string(to_string(item.outcome)).c_str());
+      }
+      break;
     case MessageType::Queue: {
       QueueControl control;
       RC_ASSERT(protocol::decode(envelope.value().body, control).ok());
@@ -112,6 +136,10 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame) {
     RC_ASSERT(protocol::decode(envelope.value().body, assign_).ok());
     const std::string& device = devices_by_connection_[connection];
     for (const AssignItem& item : assign_.tasks) {
+      if (is_looked_at(item.task)) {
+        std::printf("assigned to %s, attempt %llu\n", device.c_str(),
+                    static_cast<unsigned long long>(item.attempt.value()));
+      }
       const auto spec = specs_.find(item.task);
       if (spec == specs_.end()) {
         breach(name(item.task) + " was assigned and nobody submitted it");
@@ -128,6 +156,9 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame) {
 
 void Auditor::tell(const ResultItem& item) {
   const std::string data(item.data.value_or(""));
+  if (is_looked_at(item.id)) {
+    std::printf("told: %s %s\n", std::string(to_string(item.status)).c_str(), std::string(item.error_message).c_str());
+  }
   const auto [told, fresh] = told_.try_emplace(item.id, Told{item.status, data});
   if (fresh || (told->second.status == item.status && told->second.data == data)) return;
   if (!may_change_.erase(item.id)) breach(name(item.id) + " ended twice, in different ways");
@@ -147,8 +178,11 @@ void Auditor::on_execution(const std::string& device, const TaskId& task, TimePo
   trace(device);
   trace(std::to_string(now.time_since_epoch().count()));
   const int times = ++executions_[task];
+  if (is_looked_at(task)) std::printf("%.3f runs on %s\n", to_seconds(now.time_since_epoch()), device.c_str());
   const auto spec = specs_.find(task);
-  if (times > 1 && spec != specs_.end() && spec->second.requirements.at_most_once && !may_change_.contains(task)) {
+  // A main that has lost its memory is given the task anew; what an earlier one has sent may still run.
+  const bool once = spec != specs_.end() && spec->second.requirements.at_most_once && starts_ == 1;
+  if (times > 1 && once && !may_change_.contains(task)) {
     breach(name(task) + " may run only once and ran again");
   }
 }
@@ -188,8 +222,12 @@ void Auditor::check_order(const core::Scheduler& scheduler, const std::vector<Ta
       const bool older = other.spec->priority == spec.priority && other.spec->group == spec.group &&
                          order_[other.id] < order_[given.task];
       if (higher || older) {
-        breach(name(other.id) + " waits although it goes before " + name(given.task) + ", which " + given.device +
-               " got");
+        const auto place_of = [&](const TaskSpec& one, const TaskId& task) {
+          return " (" + std::string(to_string(one.priority)) + ", group \"" + one.group + "\", submitted as " +
+                 std::to_string(order_[task]) + ")";
+        };
+        breach(name(other.id) + place_of(*other.spec, other.id) + " waits although it goes before " + name(given.task) +
+               place_of(spec, given.task) + ", which " + given.device + " got");
       }
     }
   }

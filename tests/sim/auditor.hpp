@@ -56,6 +56,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::vector<std::string> breaches_;
   std::uint64_t trace_ = 0xcbf29ce484222325ull;
   std::map<std::string, std::string> devices_by_connection_;
+  std::set<std::string> known_connections_;  // that said hello to this main
   std::map<std::string, Capabilities> devices_;
   std::map<TaskId, TaskSpec> specs_;
   std::map<TaskId, std::uint64_t> order_;  // in which main received them
@@ -65,11 +66,13 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::map<TaskId, int> executions_;  // in this epoch of main
   std::vector<Given> given_;          // in this turn
   bool paused_ = false;
+  int starts_ = 0;  // of main
   core::Counters counters_;
   std::uint64_t received_ = 0;
   Submit submit_;
   Assign assign_;
   Results results_;
+  Finished finished_;
 };
 
 }  // namespace retire::sim

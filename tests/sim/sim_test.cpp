@@ -4,6 +4,8 @@
 //   Replay one run: SIM_SEED=42. More: SIM_RUNS=100000. From another seed on: SIM_FIRST=1000000.
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include "common/logging/logging.hpp"
@@ -17,9 +19,20 @@ std::uint64_t number(const char* variable, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+volatile std::uint64_t running_seed = 0;
+
+// An assertion ends the process; the seed must not be lost with it.
+void name_seed(int /*signal*/) {
+  std::fprintf(stderr, "SIM_SEED=%llu\n", static_cast<unsigned long long>(running_seed));
+  std::_Exit(134);
+}
+
 class Simulation : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { logging::start({.program = "sim", .level = logging::Level::Error, .json = false}); }
+  static void SetUpTestSuite() {
+    std::signal(SIGABRT, name_seed);
+    logging::start({.program = "sim", .level = logging::Level::Error, .json = false});
+  }
 };
 
 TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
@@ -29,6 +42,7 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
   const std::uint64_t runs = one != 0 ? 1 : number("SIM_RUNS", 200);
   for (std::uint64_t seed = first; seed < first + runs; ++seed) {
     SCOPED_TRACE("SIM_SEED=" + std::to_string(seed));
+    running_seed = seed;
     World world(seed, marks);
     for (const std::string& wrong : world.run()) ADD_FAILURE() << wrong;
     if (HasFailure()) break;
