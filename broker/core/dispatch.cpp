@@ -80,7 +80,10 @@ void Scheduler::refresh_devices() {
 }
 
 void Scheduler::dispatch(Now now, Effects& out) {
-  if (paused_) return;  // what has changed since is looked at when it goes on
+  if (paused_) {  // what has changed since is looked at when it goes on
+    recall_due_.reset();
+    return;
+  }
   std::vector<DeviceIndex> refill;
   refill.swap(refill_);
   std::vector<ClassIndex> fresh;

@@ -28,6 +28,17 @@ TEST(Pause, OfTheQueueHoldsEverythingAndTakesBackWhatIsNotStarted) {
   EXPECT_TRUE(cluster.is_sent(later));
 }
 
+TEST(Pause, LeavesNoDeadlineBehindThatIsAlwaysDue) {  // main would spin
+  Cluster cluster;
+  cluster.join("slow", 1);
+  for (int i = 0; i < 20; ++i) cluster.finish(cluster.submit(spec_of("echo")), Outcome::Success, 1ms);
+  for (int i = 0; i < 5; ++i) cluster.submit(spec_of("echo"));
+  cluster.join("idle", 1);
+  cluster.scheduler.pause("", cluster.now, cluster.effects);
+  cluster.pass_alive(1s);
+  EXPECT_GT(cluster.scheduler.next_deadline().value_or(TimePoint::max()), cluster.now.monotonic);
+}
+
 TEST(Pause, OfATypeLeavesTheOthersAlone) {
   Cluster cluster;
   cluster.scheduler.pause("echo", cluster.now, cluster.effects);
