@@ -64,6 +64,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::set<TaskId> may_change_;  // retried by command
   std::set<TaskId> accepted_;
   std::map<TaskId, int> executions_;  // in this epoch of main
+  std::map<TaskId, int> retries_;     // by command
   std::vector<Given> given_;          // in this turn
   bool paused_ = false;
   int starts_ = 0;  // of main
