@@ -111,7 +111,7 @@ void Core::on_assign(std::uint64_t correlation, const Assign& message, std::shar
     if (!item.attempt || item.spec >= types.size()) continue;
     // Main's numbers grow. One that does not was here before, though it may be forgotten by now; or another overtook it,
     // and then main finds it missing and sends it anew.
-    if (item.attempt <= newest_) {
+    if (item.attempt <= newest_ || table_.find(item.attempt) != kNone) {
       ++counters_.duplicates;
       continue;
     }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
@@ -25,6 +26,7 @@ Result<int> block_signals() {
   sigset_t set;
   sigemptyset(&set);
   for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&set, signal);
+  std::signal(SIGPIPE, SIG_IGN);  // a log that nobody reads any more is no reason to end
   if (pthread_sigmask(SIG_BLOCK, &set, nullptr) != 0) return Error{ErrorCode::Io, "signals cannot be blocked"};
   const int descriptor = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   if (descriptor < 0) return Error{ErrorCode::Io, std::string("signalfd: ") + std::strerror(errno)};

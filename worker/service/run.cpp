@@ -1,5 +1,6 @@
 #include "worker/service/run.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,6 +28,20 @@ Exit fail(const Error& error) {
 std::uint64_t random_bits() {
   std::random_device random;
   return (std::uint64_t{random()} << 32) | random();
+}
+
+// Each host takes descriptors of ours, and the usual soft limit is low.
+void allow_descriptors(std::uint32_t slots) {
+  const rlim_t wanted = rlim_t{slots} * 4 + 256;
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) {
+    logging::warn(
+        "{} slots may need {} open files, but the limit is {}: raise it with ulimit -n, or give fewer --slots", slots,
+        wanted, limit.rlim_cur);
+  }
 }
 
 // The device as it is offered: measured, and with what its plugins can do.
@@ -119,6 +134,7 @@ Exit run(const Options& options, const config::Parsed& parsed) {
   logging::warn("joining main at {}; the connection is not encrypted and nobody is authenticated in this version",
                 main.value().text());
 
+  allow_descriptors(device.device.slots);
   AgentConfig config;
   config.main = main.value();
   config.core.device = device.device;

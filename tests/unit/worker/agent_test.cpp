@@ -223,6 +223,12 @@ class Agent : public testing::Test {
   static std::string text(std::string_view how) {
     return std::string(1, static_cast<char>(0xa0 + how.size())) + std::string(how);
   }
+  // Ended: not there, or only still to be waited for by whoever inherited it.
+  static bool gone(pid_t pid) {
+    std::ifstream stat("/proc/" + std::to_string(pid) + "/stat");
+    std::string line;
+    return !std::getline(stat, line) || line.find(") Z ") != std::string::npos;
+  }
   bool has(std::uint64_t attempt) const { return main.results.contains(attempt); }
 
   fs::path directory;
@@ -449,6 +455,18 @@ TEST_F(Agent, ASecondSignalEndsAtOnce) {
   worker->signal(SIGINT);
   ASSERT_TRUE(main.until([&] { return worker->ended(); }));
   EXPECT_EQ(worker->exit_status(), 1);
+}
+
+TEST_F(Agent, HostsDieWithTheirWorker) {
+  join();
+  main.assign({1}, "torture", text("pid"));
+  ASSERT_TRUE(main.until([&] { return has(1); }));
+  const pid_t host = std::stoi(main.results[1].data.substr(1));
+  main.assign({2}, "torture", text("hang"));
+  ASSERT_TRUE(main.until([&] { return main.started.contains(2); }));
+  ASSERT_EQ(::kill(host, 0), 0);
+  worker->signal(SIGKILL);
+  EXPECT_TRUE(main.until([&] { return worker->ended() && gone(host); }));
 }
 
 TEST_F(Agent, ASecondWorkerInItsDataDirectoryIsRefused) {

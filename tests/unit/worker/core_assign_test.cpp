@@ -55,6 +55,29 @@ TEST(CoreAssign, TheSameAgainChangesNothing) {
   EXPECT_EQ(h.told.size(), 1u);
 }
 
+TEST(CoreAssign, TheSameAgainAfterItWasForgottenChangesNothing) {
+  CoreHarness h;
+  h.join();
+  h.assign({1});
+  h.answer(h.given.at(0));
+  h.ack_all();
+  EXPECT_EQ(h.core.held(), 0u);
+  h.assign({1});
+  EXPECT_EQ(h.core.held(), 0u);
+  EXPECT_EQ(h.given.size(), 1u);
+}
+
+TEST(CoreAssign, AnotherRunOfMainNumbersAnew) {
+  CoreHarness h;
+  h.join();
+  h.assign({7});
+  h.instance = InstanceId(9, 9);
+  h.error(ErrorCode::HelloRequired);
+  h.welcome();
+  h.assign({3, 7});  // 7 is held still, of the run before
+  EXPECT_EQ(h.core.held(), 2u);
+}
+
 TEST(CoreAssign, WhatItDoesNotOfferIsHandedBack) {
   CoreHarness h;
   h.join();

@@ -69,6 +69,7 @@ class CoreHarness {
     message.heartbeat = 5s;
     message.offline_after = 15s;
     message.lease = 30s;
+    message.instance = instance;
     message.abandon = std::move(abandon);
     core.on_welcome(message, now, out);
     take();
@@ -195,6 +196,7 @@ class CoreHarness {
 
   Core core;
   TimePoint now{100s};
+  InstanceId instance{1, 1};
   std::vector<std::weak_ptr<std::string>> frames;
 
   std::size_t frames_held() const {
@@ -224,6 +226,11 @@ class CoreHarness {
       answer(given.back(), Outcome::Success, ran);
       ack_all();
     }
+    // A main that was restarted numbers anew, and so does the test.
+    instance = InstanceId(2, warmups_);
+    error(ErrorCode::HelloRequired);
+    welcome();
+    hellos.clear();
     told.clear();
     given.clear();
   }

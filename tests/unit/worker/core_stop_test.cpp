@@ -103,12 +103,14 @@ TEST(CoreRecall, IsAnsweredEvenIfThereIsNothing) {
   EXPECT_TRUE(h.returned[0].attempts.attempts.empty());
 }
 
-TEST(CoreRecall, WhatWasGivenBackMayComeAgain) {
+TEST(CoreRecall, WhatWasGivenBackDoesNotComeAgainUnderItsNumber) {
   CoreHarness h;
   h.join();
   h.assign({1, 2});
   h.recall({2});
-  h.assign({2});
+  h.assign({2});  // late, and a second time: main has numbered it anew by now
+  EXPECT_EQ(h.core.held(), 1u);
+  h.assign({3});
   EXPECT_EQ(h.core.held(), 2u);
 }
 
