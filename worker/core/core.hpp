@@ -155,8 +155,8 @@ class Core {
   std::uint64_t order_ = 0;
   Sequence sequence_ = 0;
   std::uint64_t seen_ = 0;
-  InstanceId main_;   // of the latest welcome
-  AttemptId newest_;  // the largest number that this main has assigned
+  InstanceId main_;                         // of the latest welcome
+  AttemptId newest_;                        // the largest number that this main has assigned
   TimePoint look_next_ = TimePoint::max();  // no later than the earliest that a slot waits for
   bool draining_ = false;
   bool drain_told_ = false;

@@ -109,8 +109,8 @@ void Core::on_assign(std::uint64_t correlation, const Assign& message, std::shar
   const FrameIndex held = table_.adopt_frame(std::move(frame), frame_bytes);
   for (const AssignItem& item : message.tasks) {
     if (!item.attempt || item.spec >= types.size()) continue;
-    // Main's numbers grow. One that does not was here before, though it may be forgotten by now; or another overtook it,
-    // and then main finds it missing and sends it anew.
+    // Main's numbers grow. One that does not was here before, though it may be forgotten by now; or another overtook
+    // it, and then main finds it missing and sends it anew.
     if (item.attempt <= newest_ || table_.find(item.attempt) != kNone) {
       ++counters_.duplicates;
       continue;
