@@ -128,7 +128,11 @@ def test_a_worker_that_stood_still_does_not_end_the_task_twice(cluster: Cluster,
     frozen.signal(signal.SIGSTOP)
     cluster.worker("awake", "--allow", "command", "--deny", "echo")
     result = cluster.wait(task_id)
-    assert (result.status.value, result.worker_device_id, result.result_data["stdout"]) == ("success", "awake", "")
+    assert (result.status.value, result.worker_device_id, result.result_data["stdout"]) == (
+        "success",
+        "awake",
+        "",
+    )
 
     frozen.signal(signal.SIGCONT)
     assert cluster.run("echo", "again").worker_device_id == "frozen"
@@ -153,7 +157,9 @@ def test_many_tasks_survive_the_loss_of_one_of_three_workers(cluster: Cluster) -
     workers = [cluster.start_worker(f"w{n}", slots=2) for n in range(3)]
     cluster.joined(*workers)
     ids = [cluster.submit("sleep", {"duration": 0.05}) for _ in range(120)]
-    eventually(lambda: cluster.client.get_cluster_statistics()["queue_stats"]["by_status"]["success"] > 5, "some ran")
+    eventually(
+        lambda: cluster.client.get_cluster_statistics()["queue_stats"]["by_status"]["success"] > 5, "some ran"
+    )
     workers[0].kill()
     results = cluster.client.wait_many(ids, 60)
     assert {result.status.value for result in results} == {"success"}

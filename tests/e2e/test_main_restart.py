@@ -59,7 +59,9 @@ def test_a_client_goes_on_and_is_told_what_is_gone(cluster: Cluster) -> None:
     assert cluster.run("echo", 1).success
 
 
-def test_a_worker_waits_for_a_main_that_comes_later(own_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
+def test_a_worker_waits_for_a_main_that_comes_later(
+    own_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
     cluster = own_cluster(*QUICK_LOSS)
     cluster.main.kill()
     worker = cluster.start_worker("early")
