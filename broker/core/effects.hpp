@@ -28,8 +28,9 @@ struct Effects {
   std::vector<AttemptIndex> assigns;  // to be sent to their devices, in this order
   std::vector<Order> recalls;
   std::vector<Order> stops;
-  std::vector<TaskIndex> ended;   // whose watchers are told; reveals its record
-  std::vector<DeviceIndex> lost;  // devices that were given up: their sessions end
+  std::vector<TaskIndex> ended;      // whose watchers are told; reveals its record
+  std::vector<DeviceIndex> lost;     // devices that were given up: their sessions end
+  std::vector<DeviceIndex> removed;  // places that are no device any more: their sessions end
   void clear() {
     records.clear();
     assigns.clear();
@@ -37,6 +38,7 @@ struct Effects {
     stops.clear();
     ended.clear();
     lost.clear();
+    removed.clear();
   }
 };
 

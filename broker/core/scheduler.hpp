@@ -207,7 +207,7 @@ class Scheduler {
   void heard(DeviceIndex device, Now now);
   void check_silence(DeviceIndex device, Now now, Effects& out);
   void recall_all(DeviceIndex device, std::string_view type, Effects& out);  // empty: of every type
-  void expire_devices();
+  void expire_devices(Effects& out);
   void missed(DeviceIndex device);
   bool owns(DeviceIndex device, AttemptIndex attempt) const { return attempt && attempts_[attempt].device == device; }
 

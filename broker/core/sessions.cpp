@@ -30,7 +30,7 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
                             Effects& out) {
   DeviceIndex place = devices_.find(capabilities.device_id);
   if (!place) {
-    expire_devices();
+    expire_devices(out);
     place = devices_.add(capabilities.device_id);
   }
   Device& device = devices_[place];
@@ -162,12 +162,13 @@ Status Scheduler::remove_device(DeviceIndex place, Now now, Effects& out) {
     return Error{ErrorCode::Conflict, "device " + name + " is connected; stop its worker first, or drain it"};
   }
   give_up_all(place, Lost::WithDevice, now, out);
+  out.removed.push_back(place);
   devices_.retire(place);
   return ok_status();
 }
 
 // Devices that are away for good would gather without end where workers take a new name at each start.
-void Scheduler::expire_devices() {
+void Scheduler::expire_devices(Effects& out) {
   while (devices_.size() - devices_.online() > config_.offline_devices_max) {
     DeviceIndex oldest;
     devices_.for_each([&](DeviceIndex place, const Device& device) {
@@ -175,6 +176,7 @@ void Scheduler::expire_devices() {
       if (!oldest || device.heard_at < devices_[oldest].heard_at) oldest = place;
     });
     if (!oldest) return;
+    out.removed.push_back(oldest);
     devices_.retire(oldest);
   }
 }

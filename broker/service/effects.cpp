@@ -50,6 +50,10 @@ void Broker::carry_out() {
                   scheduler_.device(device).capabilities.device_id);
     if (Session* session = sessions_.by_device(device)) close(*session);
   }
+  // It speaks again under its old session, if it does: then it has to say hello as the new device that it is.
+  for (const core::DeviceIndex device : effects_.removed) {
+    if (Session* session = sessions_.by_device(device)) close(*session);
+  }
   effects_.clear();
 }
 

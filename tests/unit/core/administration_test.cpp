@@ -77,6 +77,7 @@ TEST(Remove, OnlyADeviceThatIsAway) {
   cluster.scheduler.left(device, cluster.now, cluster.effects);
   cluster.settle();
   EXPECT_TRUE(cluster.scheduler.remove_device(device, cluster.now, cluster.effects).ok());
+  EXPECT_EQ(cluster.effects.removed, std::vector{device}) << "its session must end, its place is no device any more";
   cluster.settle();
   EXPECT_TRUE(cluster.scheduler.device_reports("").empty());
   EXPECT_EQ(cluster.report(done).device_id, "a") << "finished tasks still name it";
