@@ -124,6 +124,7 @@ Status read_requirement(const Field& field, Requirements& out) {
 
 Status read_requirements(ByteView map, Requirements& out) {
   Status status = each_field(map, "requirements", [&](const Field& field) { return read_requirement(field, out); });
+  if (out.at_most_once) out.max_retries = 0;
   return status.ok() ? normalize(out) : status;
 }
 
