@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
 from harness.cluster import Cluster
 from harness.process import Process, Ran
 from harness.waiting import eventually
+
+Program = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -83,16 +85,9 @@ def test_a_second_main_in_one_data_directory_is_refused(
     assert ran.stdout == ""
 
 
-def test_a_port_in_use_is_named(cluster: Cluster, program: Callable[..., Ran], tmp_path: Path) -> None:
-    flags: list[Any] = [
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(cluster.main.port),
-        "--data-dir",
-        str(tmp_path / "data"),
-    ]
-    ran = program("retire-cluster-main", *flags)
+def test_a_port_in_use_is_named(cluster: Cluster, program: Program, tmp_path: Path) -> None:
+    place = ["--host", "127.0.0.1", "--port", str(cluster.main.port)]
+    ran = program("retire-cluster-main", *place, "--data-dir", str(tmp_path / "data"))
     assert ran.status in (1, 3)
     assert str(cluster.main.port) in ran.error_line() and "in use" in ran.error_line()
     assert cluster.main.alive

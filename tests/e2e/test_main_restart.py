@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
+
 from harness.cluster import QUICK_LOSS, Cluster, Main
 from harness.waiting import eventually
 

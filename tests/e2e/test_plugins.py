@@ -1,4 +1,4 @@
-"""The example plugins, built outside of the tree against an installed package, and plugins that are refused."""
+"""The example plugins, built outside of the tree against an installed package, and refused ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def execute(*command: str | Path) -> None:
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where Retire-Cluster is installed: the programs come from there already, or their build is installed."""
+    """Where Retire-Cluster is installed: the programs are there already, or their build is installed."""
     program("retire-cluster-worker")
     tree = bin_dir().parent
     if not (tree / "CMakeCache.txt").exists():
