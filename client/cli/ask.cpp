@@ -83,7 +83,7 @@ Result<json::Json> Ask::tasks(List query, std::uint64_t limit) {
 
 Result<json::Json> Ask::why(const TaskId& id) {
   const Result<std::string> answer = client_.why(id, timeout_);
-  if (!answer.ok()) return answer.error();
+  if (!answer.ok()) return answer.error().code == ErrorCode::NotFound ? no_task(id.text()) : answer.error();
   return json::explanation_document(answer.value());
 }
 
@@ -103,7 +103,7 @@ Result<json::Json> Ask::device(const std::string& id) {
   const Error unknown{ErrorCode::NotFound, "no device \"" + id + "\"; list them with retire-cluster device list"};
   if (!is_device_id(id)) return unknown;
   const Result<std::string> answer = client_.devices(id, timeout_);
-  if (!answer.ok()) return answer.error();
+  if (!answer.ok()) return answer.error().code == ErrorCode::NotFound ? unknown : answer.error();
   Result<json::Json> list = json::devices_document(answer.value());
   if (!list.ok()) return list;
   if (list.value().empty()) return unknown;

@@ -171,7 +171,10 @@ void show_task(const World& world, const Json& task) {
     // Those that ask for nothing say nothing.
     const bool nothing =
         value.is_null() || value == 0 || value == false || value == "" || (value.is_structured() && value.empty());
-    if (!nothing) lines.add("needs", key + " " + (value.is_string() ? value.get<std::string>() : json::to_text(value)));
+    if (nothing) continue;
+    const bool limit = key == "timeout_seconds" || key == "max_retries";  // holds for every device
+    lines.add(limit ? "limit" : "needs",
+              key + " " + (value.is_string() ? value.get<std::string>() : json::to_text(value)));
   }
   const Json& result = part(task, "result");
   if (result.is_object() && !result.empty()) {
@@ -297,6 +300,8 @@ void show_device(const World& world, const Json& device) {
 void show_queue(const World& world, const Json& statistics) {
   const Json& queue = part(statistics, "queue_stats");
   Lines lines(world);
+  if (text(queue, "paused") == "true") lines.add("paused", "the whole queue", Colour::Yellow);
+  lines.add("paused", joined(part(queue, "paused_types")), Colour::Yellow);
   lines.add("tasks", with_commas(count(queue, "total_tasks")));
   for (const auto& [title, key] : {std::pair{"by status", "by_status"},
                                    {"by priority", "by_priority"},

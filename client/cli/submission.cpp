@@ -18,6 +18,11 @@ constexpr Duration kTurn =
     std::chrono::milliseconds(100);  // how often the progress bar and the time limit are looked at
 constexpr std::uint64_t kComplaintsMax = 10;
 
+std::string_view ending(TaskStatus status) {
+  if (status == TaskStatus::Cancelled) return "was cancelled";
+  return status == TaskStatus::Timeout ? "ran out of time" : "failed";
+}
+
 TimePoint now() { return SystemClock::now().monotonic; }
 
 }  // namespace
@@ -120,7 +125,7 @@ void Submission::on_result(const ResultItem& item, std::string_view device) {
   const std::string line = json::to_text(options_.json ? result : result["result_data"]);
   if (item.status != TaskStatus::Success) {
     ++unsuccessful_;
-    std::string message = "task " + item.id.text() + " ended with " + std::string(to_string(item.status));
+    std::string message = "task " + item.id.text() + " " + std::string(ending(item.status));
     if (!item.error_message.empty()) message += ": " + std::string(item.error_message);
     complain(message);
   }
