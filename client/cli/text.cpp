@@ -28,6 +28,8 @@ std::string with_commas(std::uint64_t number) {
 
 std::string short_duration(double seconds) {
   if (seconds < 0) seconds = 0;
+  if (seconds < 0.001) return print("%.0f µs", seconds * 1e6);
+  if (seconds < 1) return print("%.0f ms", seconds * 1e3);
   if (seconds < 10) return print("%.2g s", seconds);
   if (seconds < 100) return print("%.0f s", seconds);
   if (seconds < 6'000) return print("%.0f min", seconds / 60);

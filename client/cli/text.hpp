@@ -11,7 +11,7 @@
 namespace retire::cli {
 
 std::string with_commas(std::uint64_t number);  // "1,204"
-std::string short_duration(double seconds);     // "0.25 s", "12 s", "4 min", "3 h", "2 d"
+std::string short_duration(double seconds);     // "8 µs", "250 ms", "12 s", "4 min", "3 h", "2 d"
 std::optional<WallTime> parse_iso8601(std::string_view text);
 std::string ago(std::string_view iso8601, WallTime now);          // "4 min ago"; "-" for what is no time
 std::size_t columns(std::string_view utf8);                       // how wide it is printed: its characters

@@ -220,15 +220,6 @@ TEST_F(CliTest, ALineThatMainRefusesStopsWithItsNumber) {
   EXPECT_EQ(main_.task_count(), 2u);
 }
 
-TEST_F(CliTest, TheSameIdTwiceInAFile) {
-  const std::string line = "{\"task_type\":\"echo\",\"payload\":1,\"task_id\":\"" + std::string(kId) + "\"}\n";
-  input_ = line + line + "{\"task_type\":\"echo\",\"payload\":2}\n";
-  EXPECT_EQ(submit({"--file", "-"}), Exit::Ok) << err();
-  EXPECT_THAT(lines(), SizeIs(3));
-  EXPECT_EQ(submit({"--file", "-", "--wait"}), Exit::Ok) << err();
-  EXPECT_EQ(out(), "1\n1\n2\n");
-}
-
 TEST_F(CliTest, FailedOnesKeepTheirLine) {
   input_ = "{\"task_type\":\"echo\",\"payload\":1}\n{\"task_type\":\"fail\"}\n{\"task_type\":\"echo\",\"payload\":3}\n";
   EXPECT_EQ(submit({"--file", "-", "--wait"}), Exit::Failed);
@@ -500,7 +491,9 @@ TEST(Text, DurationsAndNumbers) {
   EXPECT_EQ(with_commas(999), "999");
   EXPECT_EQ(with_commas(1'204), "1,204");
   EXPECT_EQ(with_commas(1'000'000), "1,000,000");
-  EXPECT_EQ(short_duration(0.25), "0.25 s");
+  EXPECT_EQ(short_duration(8e-6), "8 µs");
+  EXPECT_EQ(short_duration(0.25), "250 ms");
+  EXPECT_EQ(short_duration(2.5), "2.5 s");
   EXPECT_EQ(short_duration(42), "42 s");
   EXPECT_EQ(short_duration(240), "4 min");
   EXPECT_EQ(short_duration(3 * 3'600), "3 h");
