@@ -245,12 +245,6 @@ std::map<std::string, std::uint64_t, std::less<>> Catalog::tasks_by_type() const
   return out;
 }
 
-std::vector<std::string> Catalog::paused_types() const {
-  std::vector<std::string> out;
-  for (const auto& [name, paused] : paused_types_) out.push_back(name);
-  return out;
-}
-
 void Catalog::count_by_priority(std::array<std::uint64_t, kPriorityCount + 1>& out) const {
   for (std::uint32_t i = 1; i <= specs_.last(); ++i) {
     const Spec& spec = specs_[SpecIndex{i}];

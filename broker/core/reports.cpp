@@ -118,8 +118,6 @@ ClusterStatistics Scheduler::statistics(Now now) const {
     if (device.tasks > 0) out.by_device.emplace(device.capabilities.device_id, device.tasks);
   });
   out.total_tasks = tasks_.size();
-  out.paused = paused_;
-  out.paused_types = catalog_.paused_types();
   for (std::size_t i = 0; i < out.by_status.size(); ++i) out.by_status.at(i) = tasks_.count(static_cast<TaskStatus>(i));
   out.by_type = catalog_.tasks_by_type();
   catalog_.count_by_priority(out.by_priority);

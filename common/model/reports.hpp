@@ -97,8 +97,6 @@ struct ClusterStatistics {
   std::uint64_t total_capacity = 0;
   std::uint64_t total_load = 0;
   std::uint64_t total_tasks = 0;
-  bool paused = false;
-  std::vector<std::string> paused_types;
   std::array<std::uint64_t, kTaskStatusCount> by_status{};
   std::array<std::uint64_t, kPriorityCount + 1> by_priority{};  // by wire value; [0] is unused
   std::map<std::string, std::uint64_t, std::less<>> by_device;

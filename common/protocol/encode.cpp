@@ -360,10 +360,7 @@ void encode(std::string& bytes, std::uint64_t correlation, const ClusterStatisti
   field_number(out, "cluster_utilization", percent(s.total_load, s.total_capacity));
 
   out.text("queue_stats");
-  out.map(7);
-  field_bool(out, "paused", s.paused);
-  out.text("paused_types");
-  out.texts(s.paused_types);
+  out.map(5);
   field(out, "total_tasks", s.total_tasks);
   out.text("by_status");
   out.map(kTaskStatusCount);

@@ -1,4 +1,5 @@
-/* The border between a handler host and a plugin, in plain C: compilers and standard libraries on both sides may differ.
+/* The border between a handler host and a plugin, in plain C: compilers and standard libraries on both sides may
+ * differ.
  *
  * A plugin is one shared library that exports one symbol, `rc_plugin_get`. C++ authors use <retire_cluster/plugin.hpp>,
  * which wraps all of this.
@@ -47,10 +48,10 @@ enum { RC_LOG_DEBUG = 1, RC_LOG_INFO = 2, RC_LOG_WARNING = 3, RC_LOG_ERROR = 4 }
 /* One attempt, as its handler sees it. */
 typedef struct rc_context {
   uint32_t size_bytes;
-  uint32_t attempt;      /* 1 for the first */
-  const char* task_id;   /* text UUID; the same in every attempt, so it is the idempotency key */
+  uint32_t attempt;    /* 1 for the first */
+  const char* task_id; /* text UUID; the same in every attempt, so it is the idempotency key */
   const char* task_type;
-  void* host;            /* the host's own */
+  void* host; /* the host's own */
 
   /* True once the task was cancelled or ran out of time. Cheap: a handler may ask in an inner loop. */
   int (*cancelled)(const struct rc_context* context);
@@ -95,10 +96,10 @@ typedef struct rc_handler {
 } rc_handler;
 
 typedef struct rc_plugin {
-  uint32_t abi;               /* RC_PLUGIN_ABI of the header compiled against */
-  uint32_t size_bytes;        /* sizeof(rc_plugin) */
-  uint32_t handler_bytes;     /* sizeof(rc_handler): the stride of `handlers` */
-  const char* name;           /* of the plugin */
+  uint32_t abi;           /* RC_PLUGIN_ABI of the header compiled against */
+  uint32_t size_bytes;    /* sizeof(rc_plugin) */
+  uint32_t handler_bytes; /* sizeof(rc_handler): the stride of `handlers` */
+  const char* name;       /* of the plugin */
   const char* version;
   const rc_handler* handlers; /* ends with a handler whose name is NULL */
 } rc_plugin;

@@ -220,6 +220,15 @@ TEST_F(CliTest, ALineThatMainRefusesStopsWithItsNumber) {
   EXPECT_EQ(main_.task_count(), 2u);
 }
 
+TEST_F(CliTest, TheSameIdTwiceInAFile) {
+  const std::string line = "{\"task_type\":\"echo\",\"payload\":1,\"task_id\":\"" + std::string(kId) + "\"}\n";
+  input_ = line + line + "{\"task_type\":\"echo\",\"payload\":2}\n";
+  EXPECT_EQ(submit({"--file", "-"}), Exit::Ok) << err();
+  EXPECT_THAT(lines(), SizeIs(3));
+  EXPECT_EQ(submit({"--file", "-", "--wait"}), Exit::Ok) << err();
+  EXPECT_EQ(out(), "1\n1\n2\n");
+}
+
 TEST_F(CliTest, FailedOnesKeepTheirLine) {
   input_ = "{\"task_type\":\"echo\",\"payload\":1}\n{\"task_type\":\"fail\"}\n{\"task_type\":\"echo\",\"payload\":3}\n";
   EXPECT_EQ(submit({"--file", "-", "--wait"}), Exit::Failed);
