@@ -6,7 +6,7 @@ namespace retire {
 namespace {
 constexpr std::array kNames = {
 #define RC_MESSAGE(name, wire) std::string_view(wire),
-    RC_MESSAGES(RC_MESSAGE)
+#include "common/model/message_types.def"
 #undef RC_MESSAGE
 };
 }  // namespace

@@ -14,25 +14,9 @@
 
 namespace retire {
 
-// RC_MESSAGE(enumerator, wire name)
-#define RC_MESSAGES(RC_MESSAGE)                                                                                        \
-  RC_MESSAGE(Hello, "hello")                                                                                           \
-  RC_MESSAGE(Welcome, "welcome")                                                                                       \
-  RC_MESSAGE(Heartbeat, "heartbeat") RC_MESSAGE(Error, "error") RC_MESSAGE(Goodbye, "goodbye") RC_MESSAGE(             \
-      Submit, "submit") RC_MESSAGE(Submitted, "submitted") RC_MESSAGE(Wait, "wait") RC_MESSAGE(Waiting, "waiting")     \
-      RC_MESSAGE(Forget, "forget") RC_MESSAGE(Get, "get") RC_MESSAGE(List, "list") RC_MESSAGE(Tasks, "tasks")          \
-          RC_MESSAGE(Cancel, "cancel") RC_MESSAGE(Cancelled, "cancelled") RC_MESSAGE(Why, "why")                       \
-              RC_MESSAGE(Explained, "explained") RC_MESSAGE(Stats, "stats") RC_MESSAGE(Statistics, "statistics")       \
-                  RC_MESSAGE(Devices, "devices") RC_MESSAGE(DeviceList, "device_list") RC_MESSAGE(Results, "results")  \
-                      RC_MESSAGE(Assign, "assign") RC_MESSAGE(Started, "started") RC_MESSAGE(Finished, "finished")     \
-                          RC_MESSAGE(Ack, "ack") RC_MESSAGE(Recall, "recall") RC_MESSAGE(Returned, "returned")         \
-                              RC_MESSAGE(Stop, "stop") RC_MESSAGE(DeviceUpdate, "device_update")                       \
-                                  RC_MESSAGE(Drain, "drain") RC_MESSAGE(Retry, "retry") RC_MESSAGE(Retried, "retried") \
-                                      RC_MESSAGE(Queue, "queue") RC_MESSAGE(Device, "device") RC_MESSAGE(Done, "done")
-
 enum class MessageType : std::uint8_t {
 #define RC_MESSAGE(name, wire) name,
-  RC_MESSAGES(RC_MESSAGE)
+#include "common/model/message_types.def"
 #undef RC_MESSAGE
 };
 

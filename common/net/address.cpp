@@ -1,5 +1,7 @@
 #include "common/net/address.hpp"
 
+#include <arpa/inet.h>
+
 #include <charconv>
 
 namespace retire {
@@ -8,6 +10,12 @@ namespace {
 Error bad(std::string_view text, std::string_view why) {
   return {ErrorCode::Invalid, "address \"" + std::string(text) + "\" " + std::string(why) +
                                   "; write HOST, HOST:PORT or [IPV6]:PORT, e.g. 192.168.1.100:8080"};
+}
+
+bool is_ipv6(const std::string& host) {
+  const std::string without_zone = host.substr(0, host.find('%'));
+  in6_addr address{};
+  return inet_pton(AF_INET6, without_zone.c_str(), &address) == 1;
 }
 
 }  // namespace
@@ -22,6 +30,7 @@ Result<Address> Address::parse(std::string_view text) {
     const std::size_t close = rest.find(']');
     if (close == std::string_view::npos) return bad(text, "has no closing bracket");
     out.host = rest.substr(1, close - 1);
+    if (!is_ipv6(out.host)) return bad(text, "holds no IPv6 address");
     rest.remove_prefix(close + 1);
     if (!rest.empty() && rest.front() != ':') return bad(text, "has something other than :PORT after the bracket");
     has_port = !rest.empty();
@@ -34,6 +43,7 @@ Result<Address> Address::parse(std::string_view text) {
     out.host = rest;  // a name, or an IPv6 address without brackets and port
   }
   if (out.host.empty()) return bad(text, "names no host");
+  if (out.host.find(':') != std::string::npos && !is_ipv6(out.host)) return bad(text, "holds no IPv6 address");
   for (const char c : out.host) {
     if (c <= ' ' || c == '/' || c == '[' || c == ']' || c == '@' || c == '\x7f') return bad(text, "is not a host name");
   }

@@ -160,7 +160,7 @@ def test_4_when_there_is_no_main(cluster: Cluster) -> None:
 
 def test_8_when_the_wait_is_over_and_the_task_goes_on(cluster: Cluster) -> None:
     ran = submit(cluster, "nobody_has_this", "--wait", "--wait-timeout", "0.3")
-    refused(ran, 8, "0.3 s")
+    refused(ran, 8, "300 ms")
     (task_id,) = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", ran.stderr)
     assert cluster.status(task_id) == "queued"
     assert cluster.client.cancel_task(task_id)

@@ -35,6 +35,12 @@ Options default_options(const config::Environment& environment) {
 void declare_flags(config::Flags& flags, Options& options) {
   probe::Overrides& device = options.overrides;
   flags.add("join", options.join, "main's address").value_name("ADDRESS").check(check_address);
+  flags.after([&options](const config::Parsed& parsed) -> Status {
+    // The flag and its variable are checked as they are read; what stands in for them is not.
+    const auto rule = parsed.given("join") ? std::nullopt : check_address(options.join);
+    if (!rule) return ok_status();
+    return Error{ErrorCode::Configuration, "RETIRE_CLUSTER_ADDRESS " + options.join + ": must be " + *rule};
+  });
   flags.add("test", options.test, "try the connection, print this device's capabilities, and exit")
       .value_name("ADDRESS")
       .check(check_address)
