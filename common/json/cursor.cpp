@@ -2,6 +2,8 @@
 
 #include <bit>
 
+#include "common/base/assert.hpp"
+
 namespace retire::json {
 
 std::optional<std::uint64_t> Cursor::big_endian(std::size_t size) {
