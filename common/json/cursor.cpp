@@ -5,6 +5,16 @@
 #include "common/base/assert.hpp"
 
 namespace retire::json {
+namespace {
+
+// The two's complement number in the lower `size` bytes, 1 to 8.
+std::int64_t sign_extended(std::uint64_t bits, std::size_t size) {
+  RC_ASSERT(size >= 1 && size <= 8);
+  const std::uint64_t sign = std::uint64_t{1} << (8 * size - 1);
+  return static_cast<std::int64_t>((bits ^ sign) - sign);
+}
+
+}  // namespace
 
 std::optional<std::uint64_t> Cursor::big_endian(std::size_t size) {
   if (left() < size) return std::nullopt;
@@ -26,7 +36,7 @@ std::optional<Token> Cursor::extension(std::uint64_t size) {
   const auto type = big_endian(1);
   if (!type) return std::nullopt;
   auto token = taken(Kind::Extension, size);
-  if (token) token->negative = static_cast<std::int8_t>(*type);
+  if (token) token->negative = sign_extended(*type, 1);
   return token;
 }
 
@@ -65,7 +75,7 @@ std::optional<Token> Cursor::next() {
     return token;
   };
   if (tag <= 0x7f) return whole(tag);
-  if (tag >= 0xe0) return with_sign(static_cast<std::int8_t>(tag));
+  if (tag >= 0xe0) return with_sign(sign_extended(tag, 1));
   if (tag <= 0x8f) return container(Kind::Map, tag & 0x0fu);
   if (tag <= 0x9f) return container(Kind::List, tag & 0x0fu);
   if (tag <= 0xbf) return taken(Kind::Text, tag & 0x1fu);
@@ -76,8 +86,7 @@ std::optional<Token> Cursor::next() {
   const auto signed_of = [&](std::size_t size) -> std::optional<Token> {
     const auto value = big_endian(size);
     if (!value) return std::nullopt;
-    const auto shift = 64 - 8 * size;
-    return with_sign(static_cast<std::int64_t>(*value << shift) >> shift);
+    return with_sign(sign_extended(*value, size));
   };
   const auto number = [&](std::size_t size) -> std::optional<Token> {
     const auto bits = big_endian(size);
