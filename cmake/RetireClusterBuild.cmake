@@ -55,13 +55,17 @@ function(rc_program name)
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
 
-# rc_test(NAME SOURCES … LINK …): a GoogleTest program; each test is one of ctest's.
+# rc_test(NAME SOURCES … LINK … [KNOW_PATHS SOURCE …]): a GoogleTest program; each test is one of ctest's.
+# KNOW_PATHS: those sources that use RC_SOURCE_DIR or RC_BINARY_DIR. The others compile the same in every checkout, so ccache serves them.
 function(rc_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;KNOW_PATHS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/tests")
   target_link_libraries(${name} PRIVATE rc_options ${ARG_LINK} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE RC_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RC_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  if(ARG_KNOW_PATHS)
+    set_property(SOURCE ${ARG_KNOW_PATHS} APPEND PROPERTY COMPILE_DEFINITIONS
+      RC_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RC_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  endif()
   gtest_discover_tests(${name} PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)
 endfunction()
 

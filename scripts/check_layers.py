@@ -36,7 +36,7 @@ LIBRARIES = {
     "curl": r"curl/",
     "benchmark": r"benchmark/",
     "gtest": r"(gtest|gmock)/",
-    "system": r"(sys|linux|net|netinet|arpa|asm)/|(dirent|dlfcn|err|fcntl|fnmatch|getopt|glob|grp|ifaddrs|netdb|poll|pthread"
+    "system": r"(sys|linux|net|netinet|arpa|asm)/|(dirent|dlfcn|err|fcntl|fnmatch|getopt|glob|grp|ifaddrs|malloc|netdb|poll|pthread"
     r"|pty|pwd|sched|semaphore|signal|spawn|strings|syslog|termios|time|ucontext|unistd|utime|wordexp)\.h$",
 }
 STANDARD = re.compile(
