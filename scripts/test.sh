@@ -7,9 +7,10 @@
 #   asan     unit tests under the address and undefined-behaviour sanitizers (build/asan)
 #   tsan     unit tests under the thread sanitizer (build/tsan; what it says of libzmq, which is built without it, is
 #            left out by scripts/tsan.supp)
-#   nightly  the default tier with every test three times, then asan and tsan
+#   nightly  the default tier with more of everything, then asan and tsan
 # Environment:
 #   RC_TEST_REPEAT=N  run each unit test and the end-to-end tests N times (1; nightly: 3)
+#   SIM_RUNS=N        simulate the cluster from N seeds (200; nightly: 5000). SIM_SEED=S: only from this one.
 #   RC_TEST_JOBS=N    unit tests at once (the number of processors)
 #   RC_TEST_PYTEST=…  further arguments for the end-to-end tests, e.g. "-k priority"
 # Exit status: 0 if nothing failed. Packages come by scripts/install-deps.sh --test, Python's from PyPI into build/venv;
@@ -32,7 +33,11 @@ esac
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$top"
 
-if [ "$tier" = nightly ]; then repeat=${RC_TEST_REPEAT:-3}; else repeat=${RC_TEST_REPEAT:-1}; fi
+repeat=${RC_TEST_REPEAT:-1}
+if [ "$tier" = nightly ]; then
+  repeat=${RC_TEST_REPEAT:-3}
+  export SIM_RUNS=${SIM_RUNS:-5000}
+fi
 jobs=${RC_TEST_JOBS:-$(nproc)}
 results=$top/build/test-results
 venv=$top/build/venv
