@@ -39,6 +39,15 @@ std::string_view cut(std::string_view text, std::size_t size_max) {
   return text.substr(0, size);
 }
 
+// An error quotes what a peer sent; that must not break the one line that people and logs get.
+std::string one_line(std::string_view text) {
+  std::string line(text);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  }
+  return line;
+}
+
 void pack_data(Packer& out, const std::optional<ByteView>& data) { data ? out.binary(*data) : out.nil(); }
 
 void pack_logs(Packer& out, ByteView logs) { logs.empty() ? out.array(0) : out.raw(logs); }
@@ -162,7 +171,7 @@ void encode(std::string& bytes, std::uint64_t correlation, const ErrorReply& mes
   pack_envelope(out, MessageType::Error, correlation);
   out.map(2u + (message.index ? 1 : 0) + (message.field.empty() ? 0 : 1) + (message.retry_after ? 1 : 0));
   field(out, "code", to_string(message.code));
-  field(out, "message", cut(message.message, kErrorMessageBytesMax));
+  field(out, "message", one_line(cut(message.message, kErrorMessageBytesMax)));
   if (message.index) field(out, "index", *message.index);
   if (!message.field.empty()) field(out, "field", message.field);
   if (message.retry_after) field(out, "retry_after_ms", static_cast<std::uint64_t>(ms(*message.retry_after)));

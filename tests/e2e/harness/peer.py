@@ -23,7 +23,7 @@ class RawPeer:
         self.socket.setsockopt(zmq.SNDTIMEO, int(DEADLINE_SECONDS * 1000))
         self.socket.connect(f"tcp://{address}")
         self.instance = os.urandom(16)
-        self._correlation = 0
+        self._correlation = 1 << 32  # above those of the vectors, whose mutations may be answered too
 
     def __enter__(self) -> RawPeer:
         return self

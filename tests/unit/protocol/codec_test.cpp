@@ -43,6 +43,18 @@ TEST(Codec, BatchIsEmptyAgainAfterTake) {
   EXPECT_EQ(batch.bytes(), 0u);
 }
 
+// What a peer sent is quoted in errors, which people and logs get as one line.
+TEST(Codec, AnErrorIsOneLineWhateverItQuotes) {
+  std::string frame;
+  encode(frame, 7, ErrorReply{ErrorCode::Invalid, "must be a type, got \"a\nb\tc\x1b[31m\x7f\"; \u00e9", {}, {}, {}});
+  std::uint64_t correlation = 0;
+  const Result<Envelope> envelope = decode_envelope(frame, correlation);
+  ASSERT_TRUE(envelope.ok());
+  ErrorReply error;
+  ASSERT_TRUE(decode(envelope.value().body, error).ok());
+  EXPECT_EQ(error.message, "must be a type, got \"a b c [31m \"; \u00e9");
+}
+
 TEST(Codec, EveryPrefixOfAMessageIsRefused) {
   const std::string frame = valid_submit();
   for (std::size_t size = 0; size < frame.size(); ++size) {
