@@ -5,86 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("RETIRE_CLUSTER_BUILD_DIR", ROOT / "build" / "release"))
+import peers
+from processes import SECONDS_MIN, Processes, long_enough, program, run_client, wait_until
+
 PAYLOAD_BYTES = 64
 WINDOW = 10_000
 RELAY_WINDOW = 1_000
-SECONDS_MIN = 3.0
-START_DEADLINE_S = 30
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-class Processes:
-    """Child processes of one benchmark; ends only what it started."""
-
-    def __init__(self) -> None:
-        self.children: list[subprocess.Popen[str]] = []
-
-    def __enter__(self) -> Processes:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for child in reversed(self.children):
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-        for child in reversed(self.children):
-            try:
-                child.wait(10)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
-
-    def start(self, command: list[str], log: Path | None = None) -> subprocess.Popen[str]:
-        stderr = open(log, "w") if log else subprocess.DEVNULL  # noqa: SIM115 (the child keeps it)
-        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True)
-        self.children.append(child)
-        return child
-
-    def cpu_seconds(self) -> float:
-        """User and system time of the children, their descendants and what those have waited for."""
-        parents: dict[int, list[int]] = {}
-        times: dict[int, float] = {}
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-            times[int(entry.name)] = sum(map(int, fields[11:15])) / TICKS
-        todo = [child.pid for child in self.children]
-        total = 0.0
-        while todo:
-            pid = todo.pop()
-            total += times.get(pid, 0.0)
-            todo += parents.get(pid, [])
-        return total
-
-
-def program(name: str) -> str:
-    for folder in ("bin", "bench"):
-        path = BUILD / folder / name
-        if path.exists():
-            return str(path)
-    sys.exit(f"bench: {name} is not built in {BUILD}; run: cmake --preset release && cmake --build --preset release")
-
-
-def wait_until(what: str, condition) -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
-    while not condition():
-        if time.monotonic() > deadline:
-            sys.exit(f"bench: {what} did not happen within {START_DEADLINE_S} s")
-        time.sleep(0.02)
 
 
 def start_cluster(processes: Processes, directory: Path, slots: int) -> tuple[str, dict]:
@@ -114,17 +46,6 @@ def start_cluster(processes: Processes, directory: Path, slots: int) -> tuple[st
 
     wait_until("the worker's joining", joined)
     return address, devices[0]
-
-
-def run_client(command: list[str]) -> tuple[dict, float]:
-    """What the client printed, and its CPU seconds."""
-    before = os.times()
-    out = subprocess.run(command, capture_output=True, text=True)
-    after = os.times()
-    if out.returncode != 0:
-        sys.exit(f"bench: {command[0]} failed: {out.stderr.strip()}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return json.loads(out.stdout), cpu
 
 
 def settings(device: dict, window: int) -> dict:
@@ -167,8 +88,8 @@ def latency(runs: int, seconds: float) -> dict:
         first, _ = run_client([*load, "500", str(PAYLOAD_BYTES)])
         count = max(1000, int(seconds * 1e6 / first["p50_us"]))
         for _ in range(runs):
-            out, _ = run_client([*load, str(count), str(PAYLOAD_BYTES)])
-            results.append({"p50_us": out["p50_us"], "p99_us": out["p99_us"], "tasks": out["tasks"]})
+            count, out, _ = long_enough(count, lambda n: run_client([*load, str(n), str(PAYLOAD_BYTES)]), seconds)
+            results.append({key: out[key] for key in ("p50_us", "p99_us", "tasks", "seconds")})
         return report("latency", results, ("p50_us", "p99_us"), settings(device, 1))
 
 
@@ -182,7 +103,7 @@ def relay(runs: int, seconds: float) -> dict:
         first, _ = run_client([*client, "100000", str(RELAY_WINDOW), "1"])
         count = int(100_000 / first["seconds"] * seconds)
         for _ in range(runs):
-            out, _ = run_client([*client, str(count), str(RELAY_WINDOW), "1"])
+            count, out, _ = long_enough(count, lambda n: run_client([*client, str(n), str(RELAY_WINDOW), "1"]), seconds)
             ping, _ = run_client([program("rc_bench_relay"), "ping", port, "10000"])
             results.append({"messages_per_second": round(count / out["seconds"]), "p50_us": ping["p50_us"],
                             "seconds": round(out["seconds"], 3)})
@@ -209,9 +130,7 @@ def main() -> None:
     arguments = parser.parse_args()
     out = WORKLOADS[arguments.workload](arguments.runs, max(SECONDS_MIN, arguments.seconds))
     if arguments.peers:
-        import peers
-
-        out["peers"] = peers.measure(arguments.workload, arguments.runs)
+        out["peers"] = peers.measure(arguments.workload, arguments.runs, max(SECONDS_MIN, arguments.seconds), PAYLOAD_BYTES, WINDOW)
     print(json.dumps(out, indent=2))
 
 
