@@ -35,6 +35,8 @@ LIBRARIES = {
     "nlohmann": r"nlohmann/",
     "curl": r"curl/",
     "benchmark": r"benchmark/",
+    "hiredis": r"hiredis/",
+    "gearman": r"libgearman/",
     "gtest": r"(gtest|gmock)/",
     "system": r"(sys|linux|net|netinet|arpa|asm)/|(dirent|dlfcn|err|fcntl|fnmatch|getopt|glob|grp|ifaddrs|malloc|netdb|poll|pthread"
     r"|pty|pwd|sched|semaphore|signal|spawn|strings|syslog|termios|time|ucontext|unistd|utime|wordexp)\.h$",
