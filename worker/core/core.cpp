@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "worker/core/limits.hpp"
 
@@ -12,6 +13,7 @@ void Effects::clear() {
   finished.clear();
   texts.clear();
   forget.clear();
+  save.clear();
   runs.clear();
   handovers.clear();
   orders.clear();
@@ -28,15 +30,40 @@ void Effects::clear() {
 }
 
 bool Effects::any() const {
-  return !finished.empty() || !forget.empty() || !handovers.empty() || !orders.empty() || open_socket || hello ||
-         !send.empty() || !started.attempts.empty() || !returned.empty() || heartbeat || drain || goodbye || done ||
-         fatal;
+  return !finished.empty() || !forget.empty() || !save.empty() || !handovers.empty() || !orders.empty() ||
+         open_socket || hello || !send.empty() || !started.attempts.empty() || !returned.empty() || heartbeat ||
+         drain || goodbye || done || fatal;
 }
 
 Core::Core(CoreConfig config) : config_(std::move(config)), session_(config_.seed), slots_(config_.device.slots) {
   types_.offer(config_.device.handlers);
   for (SlotIndex slot = config_.device.slots; slot > 0; --slot) idle_.push_back(slot - 1);
 }
+
+void Core::restore(const std::vector<KeptBatch>& batches) {
+  RC_ASSERT(outbox_.empty() && table_.size() == 0);
+  const FrameIndex none = table_.adopt_frame(nullptr, 0);
+  for (const KeptBatch& batch : batches) {
+    AttemptIndex head = kNone;
+    for (const AttemptId id : batch.attempts) {
+      if (!id || table_.find(id) != kNone) continue;  // a file may say anything
+      const AttemptIndex index = table_.add(id, none);
+      table_.drop_payload(index);
+      Attempt& attempt = table_.at(index);
+      attempt.state = AttemptState::Finished;
+      attempt.next = std::exchange(head, index);
+    }
+    outbox_.restore(head, batch.bytes);
+  }
+  table_.release_frame(none);
+}
+
+void Core::save_all(Effects& out) {
+  outbox_.close();
+  outbox_.take_all_unsaved(out.save);
+}
+
+void Core::on_not_saved(std::uint64_t batch, TimePoint now) { outbox_.not_saved(batch, now + kSaveRetry); }
 
 void Core::drain(TimePoint now, Effects& out) {
   if (draining_) return;
@@ -84,6 +111,7 @@ void Core::end_turn(TimePoint now, Effects& out) {
     if (draining_ && !drain_told_) out.drain = drain_told_ = true;
     outbox_.take_due(now, out.send);
   }
+  outbox_.take_unsaved(now, out.save);
   if (draining_) leave_if_done(now, out);
 }
 
@@ -119,6 +147,7 @@ TimePoint Core::next_deadline() const {
   if (session_.joined()) {
     if (const auto due = outbox_.next_deadline()) next = std::min(next, *due);
   }
+  if (const auto due = outbox_.save_deadline()) next = std::min(next, *due);
   if (draining_) next = std::min(next, busy_ > 0 ? drain_until_ : flush_until_);
   return next;
 }

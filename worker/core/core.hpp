@@ -59,6 +59,12 @@ struct HostLoss {
   std::string output;    // the last lines of what it printed
 };
 
+// Results that a former process of this worker had not got acknowledged, as they lie on its disk.
+struct KeptBatch {
+  std::vector<AttemptId> attempts;
+  std::size_t bytes = 0;
+};
+
 struct CoreCounters {
   std::uint64_t duplicates = 0;       // assigned again
   std::uint64_t handed_back = 0;      // type not offered, draining, or no room
@@ -71,6 +77,9 @@ struct CoreCounters {
 class Core {
  public:
   explicit Core(CoreConfig config);
+
+  // Before anything else: these are held, and told to main. The batches get the numbers 1, 2, 3, ….
+  void restore(const std::vector<KeptBatch>& batches);
 
   // --- the connection
   void on_socket_opened(TimePoint now, Effects& out);
@@ -98,6 +107,10 @@ class Core {
   void offer(const std::vector<std::string>& types) { types_.offer(types); }
   void drain(TimePoint now, Effects& out);
   void on_time(TimePoint now, Effects& out);
+  // The process ends: all that is not acknowledged is to be saved.
+  void save_all(Effects& out);
+  // Effects::save could not be done from this batch on.
+  void on_not_saved(std::uint64_t batch, TimePoint now);
   // Hands out work and closes the messages of this turn.
   void end_turn(TimePoint now, Effects& out);
   // When on_time() is due next.
@@ -107,6 +120,7 @@ class Core {
   bool draining() const { return draining_; }
   std::size_t held() const { return table_.size(); }
   std::size_t queued() const { return table_.queued(); }
+  bool results_wait() const { return !outbox_.empty(); }
   std::uint32_t running() const { return busy_; }
   const std::string& type_name(TypeIndex type) const { return types_.name(type); }
   const CoreCounters& counters() const { return counters_; }

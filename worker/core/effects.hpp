@@ -57,6 +57,7 @@ struct Effects {
   std::vector<Outgoing> finished;
   std::deque<std::string> texts;      // what views in `finished` may point into; addresses stay
   std::vector<std::uint64_t> forget;  // batches: their encoded messages are not needed any more
+  std::vector<std::uint64_t> save;    // batches to keep on disk, in order; Core::on_not_saved() if one cannot be
   std::vector<Run> runs;
   std::vector<Handover> handovers;
   std::vector<Order> orders;

@@ -25,6 +25,10 @@ constexpr Duration kLookAfter = std::chrono::milliseconds(20);
 
 // An unacknowledged batch is sent again after this.
 constexpr Duration kResendAfter = std::chrono::seconds(10);
+// A result that main has left unacknowledged for this long goes to the disk; one that could not be saved, because the
+// disk is full, is tried again after the second.
+constexpr Duration kSaveAfter = std::chrono::seconds(1);
+constexpr Duration kSaveRetry = std::chrono::seconds(30);
 // What could not be sent because main's end is full or away is tried again after this.
 constexpr Duration kUnsentRetry = std::chrono::milliseconds(20);
 

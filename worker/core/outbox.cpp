@@ -83,4 +83,53 @@ std::optional<TimePoint> Outbox::next_deadline() const {
   return due_next_;
 }
 
+std::uint64_t Outbox::restore(AttemptIndex head, std::size_t bytes) {
+  Batch& batch = batches_.emplace_back();
+  batch.head = head;
+  batch.bytes = bytes;
+  batch.closed = true;
+  batch.due = due_next_ = TimePoint::min();
+  bytes_ += bytes;
+  timed_to_ = saved_to_ = end_number();
+  return end_number() - 1;
+}
+
+void Outbox::take_unsaved(TimePoint now, std::vector<std::uint64_t>& out) {
+  for (timed_to_ = std::max(timed_to_, first_number_); timed_to_ < end_number(); ++timed_to_) {
+    Batch& batch = batches_[static_cast<std::size_t>(timed_to_ - first_number_)];
+    if (!batch.closed) break;
+    batch.save_at = now + kSaveAfter;
+  }
+  // What was acknowledged meanwhile is never saved; usually that is all.
+  for (saved_to_ = std::max(saved_to_, first_number_); saved_to_ < timed_to_; ++saved_to_) {
+    const Batch& oldest = batches_[static_cast<std::size_t>(saved_to_ - first_number_)];
+    if (oldest.done) continue;
+    if (oldest.save_at <= now) take_all_unsaved(out);
+    return;
+  }
+}
+
+void Outbox::take_all_unsaved(std::vector<std::uint64_t>& out) {
+  for (saved_to_ = std::max(saved_to_, first_number_); saved_to_ < end_number(); ++saved_to_) {
+    const Batch& batch = batches_[static_cast<std::size_t>(saved_to_ - first_number_)];
+    if (!batch.closed) return;
+    if (!batch.done) out.push_back(saved_to_);
+  }
+}
+
+void Outbox::not_saved(std::uint64_t number, TimePoint retry_at) {
+  saved_to_ = std::min(saved_to_, std::max(number, first_number_));
+  for (std::uint64_t i = saved_to_; i < timed_to_; ++i) {
+    batches_[static_cast<std::size_t>(i - first_number_)].save_at = retry_at;
+  }
+}
+
+std::optional<TimePoint> Outbox::save_deadline() const {
+  for (std::uint64_t i = std::max(saved_to_, first_number_); i < std::min(timed_to_, end_number()); ++i) {
+    const Batch& batch = batches_[static_cast<std::size_t>(i - first_number_)];
+    if (!batch.done) return batch.save_at;
+  }
+  return std::nullopt;
+}
+
 }  // namespace retire::worker

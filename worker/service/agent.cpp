@@ -39,9 +39,23 @@ Agent::Agent(AgentConfig config, net::Context& context, int signals)
       signals_(signals),
       core_(config_.core),
       pool_(config_.pool, *this),
-      away_since_(read_clock()) {}
+      kept_(config_.outbox),
+      away_since_(read_clock()) {
+  core_.restore(kept_.restore(outgoing_, config_.core.held_max));
+}
 
 Status Agent::run() {
+  Status status = loop();
+  core_.save_all(effects_);
+  const bool saved = kept_.save(effects_.save, outgoing_);
+  if (core_.results_wait()) {
+    logging::warn("main has not acknowledged all results; {}",
+                  saved ? "they are sent when this worker starts again" : "they are lost, and their tasks run again");
+  }
+  return status;
+}
+
+Status Agent::loop() {
   while (!done_ && !fatal_) {
     wait();
     now_ = read_clock();
@@ -197,7 +211,11 @@ void Agent::apply() {
 }
 
 void Agent::perform(Effects& effects) {
-  for (const std::uint64_t batch : effects.forget) outgoing_.forget(batch);
+  for (const std::uint64_t batch : effects.forget) {
+    outgoing_.forget(batch);
+    kept_.forget(batch);
+  }
+  if (!effects.save.empty() && !kept_.save(effects.save, outgoing_)) core_.on_not_saved(effects.save.front(), now_);
   hand_over(effects);
   for (const Order& order : effects.orders) obey(order);
   if (effects.open_socket) open_socket();

@@ -4,6 +4,7 @@
 // second one ends at once), SIGCHLD is a host that has ended. They must be blocked before any thread is started.
 #pragma once
 
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include "common/net/socket.hpp"
 #include "worker/core/core.hpp"
 #include "worker/host/host_pool.hpp"
+#include "worker/service/kept_results.hpp"
 #include "worker/service/outgoing.hpp"
 
 namespace retire::worker {
@@ -20,6 +22,7 @@ struct AgentConfig {
   CoreConfig core;
   host::HostPoolConfig pool;
   std::map<std::string, std::string, std::less<>> plugin_files;  // by task type
+  std::filesystem::path outbox;                                  // the file of unacknowledged results; empty: none
   Duration tell_after = std::chrono::seconds(5);                 // when it is said, once, that main does not answer
 };
 
@@ -40,6 +43,7 @@ class Agent final : private host::HostEvents {
   void on_results_end() override;
   void on_host_lost(std::uint32_t slot, const host::Loss& loss) override;
 
+  Status loop();
   void wait();
   void read_signals();
   void read_messages();
@@ -60,6 +64,7 @@ class Agent final : private host::HostEvents {
   std::optional<net::Dealer> dealer_;
   net::Poller poller_;
   OutgoingMessages outgoing_;
+  KeptResults kept_;
   Effects effects_;    // what calls of the core add to
   Effects performed_;  // what is being done
   bool performing_ = false;

@@ -19,11 +19,16 @@ void OutgoingMessages::pack(const std::vector<Outgoing>& results) {
   }
 }
 
-bool OutgoingMessages::send_batch(net::Dealer& dealer, std::uint64_t batch) {
+const std::string* OutgoingMessages::frame(std::uint64_t batch) {
   if (batch == open_number_) seal();
   const auto found = batches_.find(batch);
-  if (found == batches_.end()) return true;
-  return unsent_.empty() && dealer.send(std::string(found->second)) == net::Sent::Yes;
+  return found == batches_.end() ? nullptr : &found->second;
+}
+
+bool OutgoingMessages::send_batch(net::Dealer& dealer, std::uint64_t batch) {
+  const std::string* bytes = frame(batch);
+  if (bytes == nullptr) return true;
+  return unsent_.empty() && dealer.send(std::string(*bytes)) == net::Sent::Yes;
 }
 
 void OutgoingMessages::send(net::Dealer& dealer, std::string&& frame) {

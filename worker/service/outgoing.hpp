@@ -19,6 +19,10 @@ class OutgoingMessages {
   // Encodes results at once, since what they point into goes.
   void pack(const std::vector<Outgoing>& results);
   void forget(std::uint64_t batch) { batches_.erase(batch); }
+  // A batch that was encoded by a former process.
+  void adopt(std::uint64_t batch, std::string frame) { batches_.emplace(batch, std::move(frame)); }
+  // The encoded message of a closed batch; nullptr if it is forgotten. Until the next call.
+  const std::string* frame(std::uint64_t batch);
   // Sends a copy of a closed batch; false if it cannot be sent now.
   bool send_batch(net::Dealer& dealer, std::uint64_t batch);
 

@@ -146,6 +146,7 @@ Exit run(const Options& options, const config::Parsed& parsed) {
   config.pool.setup = device.setup;
   config.pool.slots = device.device.slots;
   config.plugin_files = device.offers.files;
+  config.outbox = std::filesystem::path(options.data_dir) / "outbox";
   net::Context context;
   Agent agent(std::move(config), context, signals.value());
   const Status status = agent.run();

@@ -375,6 +375,54 @@ TEST_F(Agent, FindsAMainThatWasRestartedOnItsPort) {
   EXPECT_TRUE(second.until([&] { return second.results.contains(1); }));
 }
 
+// A main that acknowledges nothing stands for one that is away; the worker is killed after it has saved, or stopped.
+TEST_F(Agent, ResultsSurviveItsOwnEnd) {
+  for (const int how : {SIGKILL, SIGTERM, SIGINT}) {
+    main.acknowledges = false;
+    main.results.clear();
+    main.deliveries.clear();
+    main.drains = 0;
+    join({"--device-id", "d"});
+    main.assign({1, 2}, "echo", text("hi"));
+    ASSERT_TRUE(main.until([&] { return has(1) && has(2); }));
+    if (how == SIGKILL) {
+      ASSERT_TRUE(main.until([&] { return fs::file_size(directory / "data" / "outbox") > 8; }));
+      worker->signal(SIGKILL);
+    } else {
+      worker->signal(how);
+      ASSERT_TRUE(main.until([&] { return main.drains == 1; }));
+      worker->signal(how);  // at once
+    }
+    ASSERT_TRUE(main.until([&] { return worker->ended(); }));
+    main.hellos.clear();
+    main.results.clear();
+    main.acknowledges = true;
+    join({"--device-id", "d"});
+    EXPECT_EQ(main.hellos[0].held.size(), 2u);
+    ASSERT_TRUE(main.until([&] { return has(1) && has(2); }));
+    EXPECT_EQ(main.results[2].data,
+              "\x81\xa4"
+              "echo\xa2hi");
+    ASSERT_TRUE(main.until([&] { return !main.heartbeats.empty() && main.heartbeats.back().held.empty(); }));
+    EXPECT_EQ(fs::file_size(directory / "data" / "outbox"), 8u) << "what main has is removed";
+    main.heartbeats.clear();
+    main.hellos.clear();
+    worker.reset();
+  }
+}
+
+TEST_F(Agent, GoesOnWithoutAPlaceForResults) {
+  fs::create_directories(directory / "data" / "outbox");  // a directory where the file should be
+  join();
+  EXPECT_THAT(worker->log(), HasSubstr("results are kept in memory only"));
+  main.acknowledges = false;
+  main.assign({1}, "echo", text("hi"));
+  ASSERT_TRUE(main.until([&] { return main.deliveries.count(1) == 1; }));
+  main.acknowledges = true;
+  main.knows_nobody = true;
+  EXPECT_TRUE(main.until([&] { return main.deliveries.count(1) == 2; }));
+}
+
 TEST_F(Agent, StopsWhenItIsReplaced) {
   join({"--device-id", "twin"});
   main.error(ErrorCode::Replaced);

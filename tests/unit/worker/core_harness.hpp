@@ -115,6 +115,11 @@ class CoreHarness {
     take();
     turn();
   }
+  void not_saved(std::uint64_t batch) { core.on_not_saved(batch, now); }
+  void save_all() {
+    core.save_all(out);
+    take();
+  }
   void drain() {
     core.drain(now, out);
     take();
@@ -188,6 +193,7 @@ class CoreHarness {
   std::vector<std::uint64_t> started;
   std::vector<ReturnedReply> returned;
   std::vector<std::uint64_t> forgotten;
+  std::vector<std::uint64_t> saved;
   int drains = 0;
   int goodbyes = 0;
   bool done = false;
@@ -256,6 +262,7 @@ class CoreHarness {
     }
     sent.insert(sent.end(), effects.send.begin(), effects.send.end());
     forgotten.insert(forgotten.end(), effects.forget.begin(), effects.forget.end());
+    saved.insert(saved.end(), effects.save.begin(), effects.save.end());
     if (effects.hello) hellos.push_back(*effects.hello);
     if (effects.heartbeat) heartbeats.push_back(*effects.heartbeat);
     for (const AttemptId id : effects.started.attempts) started.push_back(id.value());
