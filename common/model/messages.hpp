@@ -172,6 +172,7 @@ struct AssignItem {
   std::uint32_t spec = 0;
   ByteView payload;
   std::uint32_t number = 1;
+  ByteView checkpoint{};  // what a former attempt has left; empty: nothing
 };
 
 struct Assign {
@@ -192,11 +193,39 @@ struct FinishedItem {
   Duration run{};
   std::string_view error_message;
   std::string_view traceback;
-  ByteView logs;  // msgpack array of log lines; empty: none
+  ByteView logs;          // msgpack array of log lines; empty: none
+  ByteView checkpoint{};  // of an attempt that did not succeed; empty: none
 };
 
 struct Finished {
   std::vector<FinishedItem> results;
+};
+
+// What one attempt has told since the last time.
+struct ProgressItem {
+  AttemptId attempt;
+  std::optional<double> fraction;  // 0 to 1
+  std::string_view text;
+  std::uint64_t first_line = 0;  // the place in the attempt's log of the first of `logs`, from 0
+  ByteView logs;                 // msgpack array of log lines; empty: none
+  ByteView checkpoint;           // the latest; empty: no new one
+};
+
+struct Progress {
+  std::vector<ProgressItem> attempts;
+};
+
+struct Logs {
+  TaskId id;
+  std::uint64_t cursor = 0;  // LogLines::next of the last answer; 0: from the beginning
+};
+
+struct LogLines {
+  TaskStatus status = TaskStatus::Queued;
+  std::uint32_t attempt = 0;  // whose lines these are, from 1; 0: none has told anything
+  ByteView lines;             // msgpack array of log lines; empty: none
+  std::uint64_t next = 0;
+  std::uint64_t missed = 0;  // lines since `cursor` that main did not get or keep
 };
 
 struct DeviceUpdate {

@@ -47,6 +47,11 @@ struct TaskReport {
   std::string_view traceback;
   Duration run{};
   ByteView logs;
+  bool has_progress = false;  // its current attempt has told how far it is
+  std::optional<double> progress_fraction;
+  std::string_view progress_text;
+  WallTime progress_at{};
+  ByteView checkpoint;  // what its next attempt is handed; empty: nothing
 };
 
 struct UnmetRequirement {

@@ -47,6 +47,9 @@ Status decode(ByteView body, Devices& out);
 Status decode(ByteView body, Results& out);
 Status decode(ByteView body, Assign& out);
 Status decode(ByteView body, Finished& out);
+Status decode(ByteView body, Progress& out);
+Status decode(ByteView body, Logs& out);
+Status decode(ByteView body, LogLines& out);
 Status decode(ByteView body, DeviceUpdate& out);
 Status decode_ids(ByteView body, std::string_view key,
                   TaskIds& out);                         // wait, forget, cancel: "ids"; waiting: "unknown"
@@ -79,6 +82,9 @@ void encode(std::string& out, std::uint64_t correlation, const DeviceControl& me
 void encode(std::string& out, std::uint64_t correlation, const Why& message);
 void encode(std::string& out, std::uint64_t correlation, const Devices& message);
 void encode(std::string& out, std::uint64_t correlation, const DeviceUpdate& message);
+void encode(std::string& out, std::uint64_t correlation, const Progress& message);
+void encode(std::string& out, std::uint64_t correlation, const Logs& message);
+void encode(std::string& out, std::uint64_t correlation, const LogLines& message);
 void encode_ids(std::string& out, MessageType type, std::uint64_t correlation, const std::vector<TaskId>& ids);
 void encode_attempts(std::string& out, MessageType type, std::uint64_t correlation,
                      const std::vector<AttemptId>& attempts);

@@ -61,8 +61,9 @@ void read_error_tail(Reader& in, std::uint32_t count, std::uint32_t known, Item&
   if (count > known) item.error_message = text_or_nil(in, kErrorMessageBytesMax);
   if (count > known + 1) item.traceback = text_or_nil(in, kTracebackBytesMax);
   if (count > known + 2) item.logs = read_log_lines(in);
-  skip_rest(in, count, known + 3);
 }
+
+ByteView read_checkpoint(Reader& in) { return binary_or_nil(in, kCheckpointBytesMax).value_or(ByteView{}); }
 
 constexpr std::size_t kMessageTypeBytesMax = 32;
 
@@ -573,6 +574,7 @@ Status decode(ByteView body, Results& out) {
         item.completed_at = WallTime(Duration(in.signed_integer()));
         item.run = read_us(in);
         read_error_tail(in, count, 7, item);
+        skip_rest(in, count, 10);
         in.leave();
       };
       if (auto error = read_items(in, "results", out.results, read_result)) return *error;
@@ -616,7 +618,8 @@ Status decode(ByteView body, Assign& out) {
         read_capped(in, item.spec);
         item.payload = in.binary(kPayloadBytesMax);
         read_capped(in, item.number);
-        skip_rest(in, count, 5);
+        if (count > 5) item.checkpoint = read_checkpoint(in);
+        skip_rest(in, count, 6);
         in.leave();
       };
       if (auto error = read_items(in, "tasks", out.tasks, read_task)) return *error;
@@ -666,6 +669,8 @@ Status decode(ByteView body, Finished& out) {
         item.data = binary_or_nil(in, kResultBytesMax);
         item.run = read_us(in);
         read_error_tail(in, count, 5, item);
+        if (count > 8) item.checkpoint = read_checkpoint(in);
+        skip_rest(in, count, 9);
         in.leave();
       };
       if (auto error = read_items(in, "results", out.results, read_result)) return *error;
@@ -674,6 +679,82 @@ Status decode(ByteView body, Finished& out) {
     }
   }
   fields.require({"results"});
+  return finish(in);
+}
+
+Status decode(ByteView body, Progress& out) {
+  out.attempts.clear();
+  Reader in(body);
+  Fields fields(in);
+  while (fields.next()) {
+    if (fields.is("attempts")) {
+      const auto read_one = [&](ProgressItem& item) {
+        const std::uint32_t count = open_item(in, 4);
+        item.attempt = in.attempt();
+        if (in.is_nil()) {
+          in.nil();
+        } else {
+          const double fraction = in.number();
+          if (!in.failed() && !(fraction >= 0 && fraction <= 1)) {
+            in.fail(ErrorCode::Invalid, "a fraction is 0 to 1, got " + std::to_string(fraction));
+          }
+          item.fraction = fraction;
+        }
+        item.text = text_or_nil(in, kProgressTextBytesMax);
+        item.first_line = in.integer(UINT32_MAX);
+        if (count > 4) item.logs = read_log_lines(in);
+        if (count > 5) item.checkpoint = read_checkpoint(in);
+        skip_rest(in, count, 6);
+        in.leave();
+      };
+      if (auto error = read_items(in, "attempts", out.attempts, read_one)) return *error;
+    } else {
+      fields.skip();
+    }
+  }
+  fields.require({"attempts"});
+  return finish(in);
+}
+
+Status decode(ByteView body, Logs& out) {
+  out = Logs{};
+  Reader in(body);
+  Fields fields(in);
+  while (fields.next()) {
+    if (fields.is("id")) {
+      out.id = in.uuid();
+    } else if (fields.is("cursor")) {
+      out.cursor = in.integer();
+    } else {
+      fields.skip();
+    }
+  }
+  fields.require({"id"});
+  return finish(in);
+}
+
+Status decode(ByteView body, LogLines& out) {
+  out = LogLines{};
+  Reader in(body);
+  Fields fields(in);
+  while (fields.next()) {
+    if (fields.is("status")) {
+      const std::optional<TaskStatus> status = parse_status(in.text(kWordBytesMax));
+      if (!status && !in.failed()) in.fail(ErrorCode::Invalid, "is no status");
+      out.status = status.value_or(TaskStatus::Queued);
+    } else if (fields.is("attempt")) {
+      read_capped(in, out.attempt);
+    } else if (fields.is("lines")) {
+      out.lines = read_log_lines(in);
+    } else if (fields.is("next")) {
+      out.next = in.integer();
+    } else if (fields.is("missed")) {
+      out.missed = in.integer();
+    } else {
+      fields.skip();
+    }
+  }
+  fields.require({"status", "attempt", "lines", "next"});
   return finish(in);
 }
 

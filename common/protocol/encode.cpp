@@ -66,7 +66,7 @@ void pack_error_history(Packer& out, const std::vector<AttemptError>* history) {
 }
 
 void pack_task(Packer& out, const TaskReport& task) {
-  out.map(15u + (task.payload ? 1 : 0) + (task.has_result ? 1 : 0));
+  out.map(15u + (task.payload ? 1 : 0) + (task.has_result ? 1 : 0) + (task.has_progress ? 1 : 0));
   out.text("task_id");
   out.uuid(task.id);
   field(out, "task_type", task.spec->type);
@@ -91,6 +91,14 @@ void pack_task(Packer& out, const TaskReport& task) {
   field(out, "retry_count", task.retry_count);
   out.text("error_history");
   pack_error_history(out, task.error_history);
+  if (task.has_progress) {
+    out.text("progress");
+    out.map(3);
+    out.text("fraction");
+    task.progress_fraction ? out.number(*task.progress_fraction) : out.nil();
+    field_or_nil(out, "text", task.progress_text);
+    field_time(out, "at", task.progress_at);
+  }
   if (task.has_result) {
     out.text("result");
     out.map(5);
@@ -278,6 +286,44 @@ void encode(std::string& bytes, std::uint64_t correlation, const DeviceUpdate& m
   out.map(1);
   out.text("device");
   pack_capabilities(out, message.device);
+}
+
+void encode(std::string& bytes, std::uint64_t correlation, const Progress& message) {
+  Packer out(bytes);
+  pack_envelope(out, MessageType::Progress, correlation);
+  out.map(1);
+  out.text("attempts");
+  out.array(message.attempts.size());
+  for (const ProgressItem& item : message.attempts) {
+    out.array(!item.checkpoint.empty() ? 6 : !item.logs.empty() ? 5 : 4);
+    out.integer(item.attempt.value());
+    item.fraction ? out.number(*item.fraction) : out.nil();
+    out.text_or_nil(cut(item.text, kProgressTextBytesMax));
+    out.integer(item.first_line);
+    if (!item.logs.empty() || !item.checkpoint.empty()) pack_logs(out, item.logs);
+    if (!item.checkpoint.empty()) out.binary(item.checkpoint);
+  }
+}
+
+void encode(std::string& bytes, std::uint64_t correlation, const Logs& message) {
+  Packer out(bytes);
+  pack_envelope(out, MessageType::Logs, correlation);
+  out.map(2);
+  out.text("id");
+  out.uuid(message.id);
+  field(out, "cursor", message.cursor);
+}
+
+void encode(std::string& bytes, std::uint64_t correlation, const LogLines& message) {
+  Packer out(bytes);
+  pack_envelope(out, MessageType::LogLines, correlation);
+  out.map(5);
+  field(out, "status", to_string(message.status));
+  field(out, "attempt", message.attempt);
+  out.text("lines");
+  pack_logs(out, message.lines);
+  field(out, "next", message.next);
+  field(out, "missed", message.missed);
 }
 
 void encode_ids(std::string& bytes, MessageType type, std::uint64_t correlation, const std::vector<TaskId>& ids) {
@@ -511,12 +557,13 @@ std::uint32_t AssignBatch::add_spec(const AssignSpec& spec) {
 
 void AssignBatch::add(const AssignItem& item) {
   Packer out(items_);
-  out.array(5);
+  out.array(item.checkpoint.empty() ? 5 : 6);
   out.uuid(item.task);
   out.integer(item.attempt.value());
   out.integer(item.spec);
   out.binary(item.payload);
   out.integer(item.number);
+  if (!item.checkpoint.empty()) out.binary(item.checkpoint);
   ++count_;
 }
 
@@ -541,8 +588,9 @@ std::string AssignBatch::take(std::uint64_t correlation) {
 
 void FinishedBatch::add(const FinishedItem& item) {
   Packer out(items_);
-  const bool tail = !item.error_message.empty() || !item.traceback.empty() || !item.logs.empty();
-  out.array(tail ? 8 : 5);
+  const bool checkpoint = !item.checkpoint.empty();
+  const bool tail = !item.error_message.empty() || !item.traceback.empty() || !item.logs.empty() || checkpoint;
+  out.array(checkpoint ? 9 : tail ? 8 : 5);
   out.uuid(item.task);
   out.integer(item.attempt.value());
   out.integer(static_cast<std::uint64_t>(item.outcome));
@@ -553,6 +601,7 @@ void FinishedBatch::add(const FinishedItem& item) {
     out.text_or_nil(cut(item.traceback, kTracebackBytesMax));
     pack_logs(out, item.logs);
   }
+  if (checkpoint) out.binary(item.checkpoint);
   ++count_;
 }
 

@@ -375,6 +375,10 @@ RESULT_ITEM = [ID_A, 4, ECHO_MAP, 0, T0 + 20, T0 + 30, 10]
 RESULTS = {"devices": ["laptop-1"], "results": [RESULT_ITEM]}
 FINISHED_ITEM = [ID_A, ATTEMPT, 1, ECHO_MAP, 10]
 FINISHED = {"results": [FINISHED_ITEM]}
+CHECKPOINT = b"\x93\x01\x02\x03"
+PROGRESS_ITEM = [ATTEMPT, 0.5, "half", 2]
+PROGRESS_FULL = [*PROGRESS_ITEM, [[2, 9, "line 2"], [3, 10, "line 3"]], CHECKPOINT]
+LOG_LINES = {"status": "running", "attempt": 2, "lines": [[2, 5, "starting"]], "next": 2 * 2**32 + 1, "missed": 3}
 
 # One valid body of each type, and the keys that must be there.
 MINIMAL: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -409,6 +413,9 @@ MINIMAL: dict[str, tuple[dict[str, Any], list[str]]] = {
     "stop": ({"attempts": [ATTEMPT]}, ["attempts"]),
     "device_update": ({"device": CAPABILITY}, ["device"]),
     "drain": ({}, []),
+    "progress": ({"attempts": [PROGRESS_ITEM]}, ["attempts"]),
+    "logs": ({"id": ID_A}, ["id"]),
+    "log_lines": (LOG_LINES, ["status", "attempt", "lines", "next"]),
 }
 
 # For each type a value of the wrong msgpack type for each of its keys.
@@ -461,6 +468,9 @@ WRONG_TYPES: dict[str, dict[str, Any]] = {
     "returned": {"attempts": {}},
     "stop": {"attempts": [1.0]},
     "device_update": {"device": "laptop-1"},
+    "progress": {"attempts": {}},
+    "logs": {"id": "x", "cursor": -1},
+    "log_lines": {"status": 1, "attempt": -1, "lines": {}, "next": "0", "missed": 0.5},
 }
 
 
@@ -783,6 +793,10 @@ def valid_client() -> File:
         "tasks",
         {"tasks": [{k: v for k, v in TASK_QUEUED.items() if k != "payload"}], "next_cursor": 9},
     )
+    running = {**TASK_QUEUED, "status": "running", "reason": None}
+    for told in ({"fraction": 0.25, "text": "page 3", "at": T0}, {"fraction": None, "text": None, "at": T0}):
+        name = f"tasks: a progress of {told['fraction']}"
+        f.valid(name, "tasks", {"tasks": [{**running, "progress": told}]})
     f.valid("tasks: the last page", "tasks", {"tasks": [], "next_cursor": None})
     f.valid(
         "tasks: requirements in full are read as those that differ",
@@ -849,7 +863,7 @@ def valid_worker() -> File:
         "assign",
         {
             "specs": [["echo", 300000, 2, False, "later"]],
-            "tasks": [[ID_A, ATTEMPT, 0, HELLO_MAP, 1, None, {}]],
+            "tasks": [[ID_A, ATTEMPT, 0, HELLO_MAP, 1, None, "later", {}]],
         },
         reading=ASSIGN,
     )
@@ -889,7 +903,7 @@ def valid_worker() -> File:
     f.valid(
         "finished: further elements are skipped",
         "finished",
-        {"results": [[*failed, 1, [2]]]},
+        {"results": [[*failed, None, 1, [2]]]},
         reading={"results": [failed]},
     )
     f.valid(
@@ -912,6 +926,28 @@ def valid_worker() -> File:
         {"results": [[ID_A, ATTEMPT, 1, NONE, 0, None, None, [[2, 0, "l" * 8192]]]]},
     )
     f.valid("finished: nothing", "finished", {"results": []})
+    f.valid("assign: with a checkpoint", "assign", {**ASSIGN, "tasks": [[*ASSIGN["tasks"][0], CHECKPOINT]]})
+    f.valid("finished: with a checkpoint", "finished", {"results": [[*failed, CHECKPOINT], FINISHED_ITEM]})
+    f.valid(
+        "finished: with nothing but a checkpoint",
+        "finished",
+        {"results": [[ID_A, ATTEMPT, 2, None, 7, None, None, [], CHECKPOINT]]},
+    )
+
+    def progress(name: str, item: Any, reading: Any = None) -> None:
+        as_read = None if reading is None else {"attempts": [reading]}
+        f.valid(f"progress: {name}", "progress", {"attempts": [item]}, reading=as_read, correlation=0)
+
+    progress("full", PROGRESS_FULL)
+    progress("further elements are skipped", [*PROGRESS_FULL, "later", {}], PROGRESS_FULL)
+    progress("nil and empty elements are as absent", [*PROGRESS_ITEM, [], None], PROGRESS_ITEM)
+    progress("nothing but lines", [ATTEMPT, None, None, 0, [[1, 0, "a"]]])
+    progress("nothing but a checkpoint", [ATTEMPT, None, None, 0, [], CHECKPOINT])
+    progress("done", [ATTEMPT, 1, None, 0])
+    progress("not begun", [ATTEMPT, 0.0, "ü" * 128, 2**32 - 1])
+    progress("as float 32", [u64(ATTEMPT), f32(0.25), str8("x"), u16(7)])
+    f.valid("progress: two attempts", "progress", {"attempts": [PROGRESS_ITEM, PROGRESS_FULL]}, correlation=0)
+    f.valid("progress: none", "progress", {"attempts": []}, correlation=0)
     f.valid("recall: none", "recall", {"attempts": []})
     f.valid("returned: none", "returned", {"attempts": []})
     f.valid("stop: two, as array 32 of uint 64", "stop", {"attempts": array32([u64(1), u64(2)])})
@@ -1281,6 +1317,43 @@ def invalid_items() -> File:
         (7, "log"),
     ]:
         finished(f"element {index} is {value!r}", changed(full, index, value), "malformed")
+    for value in ("x", 1, [1]):
+        finished(f"checkpoint {value!r}", [*full, value], "malformed")
+        assigned(f"checkpoint {value!r}", [*ASSIGN["tasks"][0], value], "malformed")
+    too_long = Raw(b"\xc6\x00\x10\x00\x01")
+    finished("checkpoint of 1048577 bytes", [*full, too_long], "too_large")
+    assigned("checkpoint of 1048577 bytes", [*ASSIGN["tasks"][0], too_long], "too_large")
+
+    def told(name: str, value: Any, error: str) -> None:
+        f.refused_body(f"progress: {name}", "progress", {"attempts": [value]}, error)
+
+    for count in range(4):
+        told(f"{count} elements", PROGRESS_FULL[:count], "malformed")
+    for index, value in [
+        (0, -1),
+        (0, "1"),
+        (1, "half"),
+        (1, True),
+        (1, f64(float("nan"))),
+        (2, b"half"),
+        (3, -1),
+        (3, None),
+        (4, "log"),
+        (4, [[1, 2]]),
+        (5, "x"),
+        (5, {}),
+    ]:
+        told(f"element {index} is {plain(value)!r}", changed(PROGRESS_FULL, index, value), "malformed")
+    for fraction in (-0.25, 1.5, 2):
+        told(f"fraction {fraction}", changed(PROGRESS_FULL, 1, fraction), "invalid")
+    told("log level 0", changed(PROGRESS_FULL, 4, [[0, 0, "x"]]), "invalid")
+    told("first line 2^32", changed(PROGRESS_FULL, 3, 2**32), "invalid")
+    told("text of 257 bytes", changed(PROGRESS_FULL, 2, "t" * 257), "too_large")
+    told("checkpoint of 1048577 bytes", changed(PROGRESS_FULL, 5, too_long), "too_large")
+    told("log of 10001 lines", changed(PROGRESS_FULL, 4, Raw(b"\xdc\x27\x11")), "too_large")
+    f.refused_body("progress: 10001 attempts", "progress", {"attempts": Raw(b"\xdc\x27\x11")}, "too_large")
+    f.refused_body("logs: an ID of 15 bytes", "logs", {"id": bytes(15)}, "malformed")
+    f.refused_body("log_lines: status unknown", "log_lines", {**LOG_LINES, "status": "lost"}, "invalid")
     for outcome in (0, 8, 255):
         finished(f"outcome {outcome}", changed(FINISHED_ITEM, 2, outcome), "invalid")
     for line in ([], [1], [1, 2], ["info", 2, "x"], [1, -1, "x"], [1, 2, b"x"], "line", {}):

@@ -2,6 +2,7 @@
 // code.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -56,6 +57,16 @@ Status read_and_write(const Envelope& envelope, std::string& out) {
     case MessageType::Why: return again(Why{});
     case MessageType::Devices: return again(Devices{});
     case MessageType::DeviceUpdate: return again(DeviceUpdate{});
+    case MessageType::Logs: return again(Logs{});
+    case MessageType::LogLines: return again(LogLines{});
+    case MessageType::Progress: {
+      Progress message;
+      if (Status status = decode(envelope.body, message); !status.ok()) return status;
+      std::deque<std::string> known;
+      for (ProgressItem& item : message.attempts) item.logs = known.emplace_back(known_elements(item.logs));
+      encode(out, envelope.correlation, message);
+      return ok_status();
+    }
     case MessageType::Wait:
     case MessageType::Waiting:
     case MessageType::Forget:

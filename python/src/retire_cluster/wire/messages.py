@@ -32,6 +32,8 @@ TRACEBACK_BYTES_MAX = 65_536
 LOG_BYTES_MAX = 1_048_576
 LOG_LINES_MAX = 10_000
 LOG_LINE_BYTES_MAX = 8_192
+PROGRESS_TEXT_BYTES_MAX = 256
+CHECKPOINT_BYTES_MAX = 1_048_576
 ID_BYTES = 16
 
 STATUSES = ("pending", "queued", "assigned", "running", "success", "failed", "cancelled", "timeout")
@@ -127,8 +129,15 @@ _submit_item = Item(
 _assign_spec = Item(
     4, ("type", TASK_TYPE), ("timeout_ms", _uint), ("priority", _priority), ("at_most_once", _bool)
 )
+_checkpoint = ("checkpoint", Nullable(Bin(high=CHECKPOINT_BYTES_MAX)))
 _assign_item = Item(
-    5, ("task_id", _id), ("attempt", _uint), ("spec", _index), ("payload", _payload), ("number", _uint)
+    5,
+    ("task_id", _id),
+    ("attempt", _uint),
+    ("spec", _index),
+    ("payload", _payload),
+    ("number", _uint),
+    _checkpoint,
 )
 _result_tail = (
     ("error_message", Nullable(_error_message)),
@@ -154,6 +163,18 @@ _finished_item = Item(
     ("data", Nullable(_payload)),
     ("run_us", _uint),
     *_result_tail,
+    _checkpoint,
+)
+_fraction = Nullable(Number(0, 1))
+_progress_text = Nullable(Str(PROGRESS_TEXT_BYTES_MAX))
+_progress_item = Item(
+    4,
+    ("attempt", _uint),
+    ("fraction", _fraction),
+    ("text", _progress_text),
+    ("first_line", Uint(0, 2**32 - 1)),
+    ("logs", Nullable(Logs())),
+    _checkpoint,
 )
 
 _capability_fields: Dict[str, Any] = {
@@ -213,6 +234,7 @@ _task_result = Record(
         "logs": Logs(),
     }
 )
+_progress = Record({"fraction": _fraction, "text": _progress_text, "at": Nullable(_int)})
 _task = Record(
     {
         "task_id": _id,
@@ -232,6 +254,7 @@ _task = Record(
         "retry_count": _uint,
         "error_history": Array(_history_entry, ITEMS_MAX),
         "result": Nullable(_task_result),
+        "progress": Nullable(_progress),
     },
     needed=("task_id", "task_type", "priority", "requirements", "status"),
 )
@@ -312,11 +335,17 @@ MESSAGES: Dict[str, Record] = {
     "explained": _message({"explanation": OpenMap()}),
     "stats": _empty,
     "statistics": _message({"statistics": OpenMap()}),
+    "logs": _message({"id": _id, "cursor": _uint}, "cursor"),
+    "log_lines": _message(
+        {"status": Word(STATUSES), "attempt": _uint, "lines": Nullable(Logs()), "next": _uint, "missed": _uint},
+        "missed",
+    ),
     "devices": Record({"device_id": DEVICE_ID}),
     "device_list": _message({"devices": Array(_device, HELD_MAX)}),
     # of workers
     "assign": _message({"specs": Array(_assign_spec, ITEMS_MAX), "tasks": Array(_assign_item, ITEMS_MAX)}),
     "started": _message({"attempts": _attempts}),
+    "progress": _message({"attempts": Array(_progress_item, ITEMS_MAX)}),
     "finished": _message({"results": Array(_finished_item, ITEMS_MAX)}),
     "ack": _empty,
     "recall": _message({"attempts": _attempts}),
