@@ -86,6 +86,7 @@ void DeviceTable::count(const Device& device, int by) {
   if (!device.profile) return;
   ProfileLoad& load = load_of(device.profile);
   load.connected += static_cast<std::uint32_t>(by);
+  if (device.paused) load.paused += static_cast<std::uint32_t>(by);
   if (device.available()) load.available += static_cast<std::uint32_t>(by);
 }
 

@@ -41,6 +41,8 @@ struct Device {
   bool draining = false;   // by its own wish
   bool drained = false;    // by an administrator's
   bool quarantined = false;
+  bool paused = false;       // by its owner's rules: battery, hours, load; it says so itself
+  std::string pause_reason;  // in its own words
   TimePoint quarantined_until{};
   std::uint32_t quarantines = 0;  // since it last proved sound: the next one is longer
   std::uint32_t failures_in_a_row = 0;
@@ -72,7 +74,7 @@ struct Device {
   std::uint32_t surplus_place = 0;  // in the list of devices that hold more than they run, plus one
 
   std::uint32_t slots() const { return capabilities.slots; }
-  bool available() const { return connected && !draining && !drained && !quarantined; }
+  bool available() const { return connected && !draining && !drained && !quarantined && !paused; }
   std::uint32_t held_at_least(Priority priority) const;
   const RunEstimate* estimate(std::uint64_t type) const;
   void learn(std::uint64_t type, Duration run, TimePoint now);
@@ -81,6 +83,7 @@ struct Device {
 // Counts of a profile's devices, for the reason why a task waits.
 struct ProfileLoad {
   std::uint32_t connected = 0;
+  std::uint32_t paused = 0;  // of the connected ones
   std::uint32_t available = 0;
   std::vector<DeviceIndex> free;   // with Room::Free
   std::vector<DeviceIndex> ahead;  // with Room::Ahead

@@ -55,16 +55,18 @@ std::string_view Scheduler::class_reason(ClassIndex class_place) const {
   if (paused_ || catalog_.is_paused(class_place)) return "paused";
   bool any = false;
   bool connected = false;
+  bool all_paused = true;  // of those
   bool available = false;
   task_class.profiles.for_each_common(task_class.profiles, 0, [&](std::uint32_t i) {
     const ProfileLoad& load = devices_.load(ProfileIndex{i});
     any = true;
     connected = connected || load.connected > 0;
+    all_paused = all_paused && load.paused == load.connected;
     available = available || load.available > 0;
     return !available;
   });
   if (available) return "devices_busy";
-  if (connected) return "devices_draining";  // or in quarantine
+  if (connected) return all_paused ? "devices_paused" : "devices_draining";  // or in quarantine
   if (any) return "devices_offline";
   const std::string& type = catalog_.type(task_class.type).name;
   for (std::uint32_t i = 1; i <= catalog_.profiles_last(); ++i) {
@@ -129,6 +131,8 @@ Explanation Scheduler::explain(const TaskSpec& spec) const {
     out.reason = "devices_busy";
   } else if (has_verdict("draining") || has_verdict("quarantined")) {
     out.reason = "devices_draining";
+  } else if (has_verdict("paused")) {
+    out.reason = "devices_paused";
   } else if (has_verdict("offline")) {
     out.reason = "devices_offline";
   } else {
@@ -160,6 +164,9 @@ Explanation Scheduler::explain(const TaskSpec& spec, ClassIndex class_place) con
       verdict.verdict = "quarantined";
     } else if (device.draining || device.drained) {
       verdict.verdict = "draining";
+    } else if (device.paused) {
+      verdict.verdict = "paused";
+      verdict.state_reason = device.pause_reason;
     } else if (device.held >= device.slots() || !devices_.fits(device, task_class)) {
       verdict.verdict = "busy";
     } else {

@@ -81,6 +81,9 @@ DeviceReport Scheduler::device_report(DeviceIndex place) const {
   } else if (device.draining || device.drained) {
     out.state = "draining";
     out.state_reason = device.drained ? "drained by an administrator" : "its worker is stopping";
+  } else if (device.paused) {
+    out.state = "paused";
+    out.state_reason = device.pause_reason;
   }
   out.load = std::min(device.held, device.slots());
   out.held = device.held;

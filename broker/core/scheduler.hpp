@@ -100,6 +100,8 @@ class Scheduler {
                    bool draining, Now now, std::vector<AttemptId>& abandon, Effects& out);
   void update(DeviceIndex device, const Capabilities& capabilities, Now now, Effects& out);
   void heartbeat(DeviceIndex device, const Heartbeat& heartbeat, Now now, Effects& out);
+  // The device takes no work for now and says why; empty: it does again. Each heartbeat says it anew.
+  void set_pause(DeviceIndex device, std::string_view why, Now now, Effects& out);
   void started(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);
   void finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out);
   void returned(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);

@@ -101,6 +101,7 @@ void Scheduler::heartbeat(DeviceIndex place, const Heartbeat& heartbeat, Now now
     if (attempt.confirmed != number && (arrived || overdue)) give_up(at, Lost::OnTheWay, now, out);
     at = next;
   }
+  set_pause(place, heartbeat.paused, now, out);
 }
 
 void Scheduler::started(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& /*out*/) {
@@ -140,6 +141,24 @@ void Scheduler::drain(DeviceIndex place, Now now, Effects& out) {
   devices_.set_flag(place, &Device::draining, true);
   missed(place);
   recall_all(place, "", out);
+}
+
+// What is on its way there is handed back by the device itself; what it has not begun is recalled, again with each
+// heartbeat, for a recall may be lost and an attempt may return to the device's queue when its host dies.
+void Scheduler::set_pause(DeviceIndex place, std::string_view why, Now now, Effects& out) {
+  Device& device = devices_[place];
+  heard(place, now);
+  device.pause_reason = why;
+  const bool paused = !why.empty();
+  const bool news = device.paused != paused;
+  devices_.set_flag(place, &Device::paused, paused);
+  if (paused) {
+    if (news) missed(place);
+    recall_all(place, "", out);
+  } else if (news) {
+    devices_.update_room(place, config_.ahead_work, config_.held_max);
+    changed(place);
+  }
 }
 
 void Scheduler::drain_device(DeviceIndex place, Now /*now*/, Effects& out) {

@@ -148,6 +148,7 @@ void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) 
     }
     const core::DeviceIndex device = scheduler_.join(*message.device, message.instance, message.held, message.draining,
                                                      now_, welcome.abandon, effects_);
+    scheduler_.set_pause(device, message.paused, now_, effects_);
     sessions_.bind_device(session, device);
     logging::info("device={} joined program={} slots={} handlers={} held={} abandoned={}", id, message.program,
                   message.device->slots, message.device->handlers.size(), message.held.size(), welcome.abandon.size());

@@ -38,6 +38,9 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
       break;
     case MessageType::Heartbeat: {
       if (!readable(protocol::decode(envelope.body, heartbeat_))) return true;
+      if (const bool paused = !heartbeat_.paused.empty(); paused != scheduler_.device(device).paused) {
+        logging::info("device={} {}{}", name(), paused ? "is paused: " : "takes work again", heartbeat_.paused);
+      }
       scheduler_.heartbeat(device, heartbeat_, now_, effects_);
       std::string frame;
       protocol::encode(frame, envelope.correlation, Heartbeat{});

@@ -99,7 +99,7 @@ class Lines {
 };
 
 std::string verdict_detail(const Json& device) {
-  std::string out;
+  std::string out = text(device, "state_reason");
   for (const Json& unmet : part(device, "unmet")) {
     const std::string requirement = text(unmet, "requirement");
     out += (out.empty() ? "needs " : "; needs ") + requirement + " " + text(unmet, "wanted") + ", has " +
@@ -217,7 +217,7 @@ void show_why(const World& world, const Json& explanation) {
   for (const Json& device : part(explanation, "devices")) {
     const std::string verdict = text(device, "verdict");
     const bool runs = verdict == "runs_it" || verdict == "can_run";
-    const bool busy = verdict == "busy" || verdict == "full" || verdict == "draining";
+    const bool busy = verdict == "busy" || verdict == "full" || verdict == "draining" || verdict == "paused";
     table.add({{text(device, "device_id")},
                {verdict, runs   ? Colour::Green
                          : busy ? Colour::Yellow

@@ -30,6 +30,7 @@ struct CommandLine::Builder {
         option = app.add_flag("--" + flag->name_ + (flag->negatable_ ? ",!--no-" + flag->name_ : std::string()));
       } else {
         option = app.add_option(flag->positional_ ? flag->name_ : "--" + flag->name_);
+        if (flag->bare_) option->expected(0, 1);
         option->allow_extra_args(false);  // each occurrence takes one value, and "[1,2]" is one
       }
       option->multi_option_policy(flag->kind_ == Kind::List ? CLI::MultiOptionPolicy::TakeAll
@@ -116,7 +117,9 @@ Result<CommandLine> CommandLine::read(Flags& flags, const std::vector<std::strin
       }
       continue;
     }
-    out.values.emplace_back(flag, option->results());
+    std::vector<std::string> texts = option->results();
+    if (flag->bare_ && (texts.empty() || texts.back().empty())) texts = {*flag->bare_};
+    out.values.emplace_back(flag, std::move(texts));
   }
   return out;
 }

@@ -54,6 +54,8 @@ class Flag {
   Flag& range(double min, double max) { return min_ = min, max_ = max, *this; }
   // The words allowed.
   Flag& one_of(std::vector<std::string> words) { return words_ = std::move(words), *this; }
+  // The value may be left out (--NAME, --NAME=VALUE); then it is this one.
+  Flag& bare(std::string value) { return bare_ = std::move(value), *this; }
   // Any other check of one value: returns what the value must be ("an address, HOST[:PORT]"), or nullopt if it is fine.
   Flag& check(std::function<std::optional<std::string>(const std::string&)> check) {
     return check_ = std::move(check), *this;
@@ -89,6 +91,7 @@ class Flag {
   std::vector<std::string> words_;
   std::function<std::optional<std::string>(const std::string&)> check_;
   std::string later_;
+  std::optional<std::string> bare_;
   bool hidden_ = false;
   bool secret_ = false;
   bool only_flag_ = false;

@@ -60,6 +60,7 @@ std::string HelpWriter::left_column(const Flag& flag) {
   std::string out = "--" + flag.name_;
   if (flag.negatable_) out += ", --no-" + flag.name_;
   if (flag.kind_ == Kind::Switch) return out;
+  if (flag.bare_) return out + "[=" + flag.value_name_ + "]";
   if (!flag.value_name_.empty()) return out + " " + flag.value_name_;
   if (!flag.words_.empty()) return out + " WORD";
   return out + (flag.kind_ == Kind::Whole || flag.kind_ == Kind::Number ? " N" : " TEXT");

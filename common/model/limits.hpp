@@ -26,6 +26,7 @@ constexpr std::size_t kProgramBytesMax = 128;
 constexpr std::size_t kTagsMax = 1'024;
 constexpr std::size_t kResourcesMax = 64;
 constexpr std::size_t kRefusedPluginsMax = 64;
+constexpr std::size_t kPauseReasonBytesMax = 256;
 constexpr std::size_t kErrorMessageBytesMax = 8'192;
 constexpr std::size_t kTracebackBytesMax = 65'536;
 constexpr std::size_t kListLimitMax = 1'000;

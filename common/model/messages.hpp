@@ -34,6 +34,7 @@ struct Hello {
   std::optional<Capabilities> device;  // of a worker
   std::vector<AttemptId> held;
   bool draining = false;
+  std::string paused;  // why the device takes no work now; empty: it does
 };
 
 struct Welcome {
@@ -56,6 +57,7 @@ struct Heartbeat {  // from a worker; empty the other way
   std::vector<AttemptId> held;
   double load = 0;
   std::uint32_t running = 0;
+  std::string paused;        // why the device takes no work now; empty: it does
   bool from_worker = false;  // whether the fields above were there
 };
 

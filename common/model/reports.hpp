@@ -65,6 +65,7 @@ struct DeviceVerdict {
   std::string
       verdict;  // "runs_it", "can_run", "busy", "offline", "draining", "paused", "quarantined", "no_handler", "unmet"
   std::vector<UnmetRequirement> unmet;
+  std::string state_reason;  // what a paused device says
 };
 
 // The answer to "why does it wait?".

@@ -174,6 +174,8 @@ Status decode(ByteView body, Hello& out) {
       read_attempts(in, kHeldAttemptsMax, out.held);
     } else if (fields.is("draining")) {
       out.draining = in.boolean();
+    } else if (fields.is("paused")) {
+      out.paused = in.text(kPauseReasonBytesMax);
     } else {
       fields.skip();
     }
@@ -226,6 +228,7 @@ Status decode(ByteView body, Heartbeat& out) {
   out.held.clear();
   out.load = 0;
   out.running = 0;
+  out.paused.clear();
   out.from_worker = false;
   Reader in(body);
   Fields fields(in);
@@ -240,6 +243,8 @@ Status decode(ByteView body, Heartbeat& out) {
       out.load = in.number();
     } else if (fields.is("running")) {
       read_capped(in, out.running);
+    } else if (fields.is("paused")) {
+      out.paused = in.text(kPauseReasonBytesMax);
     } else {
       fields.skip();
     }

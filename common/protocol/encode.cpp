@@ -118,7 +118,7 @@ void encode(std::string& bytes, std::uint64_t correlation, const Hello& message)
   Packer out(bytes);
   pack_envelope(out, MessageType::Hello, correlation);
   const bool worker = message.peer == PeerKind::Worker;
-  out.map(4u + (worker ? 2 : 0) + (message.draining ? 1 : 0));
+  out.map(4u + (worker ? 2 : 0) + (message.draining ? 1 : 0) + (message.paused.empty() ? 0 : 1));
   field(out, "peer", worker ? "worker" : "client");
   out.text("versions");
   out.array(2);
@@ -135,6 +135,7 @@ void encode(std::string& bytes, std::uint64_t correlation, const Hello& message)
     out.attempts(message.held);
   }
   if (message.draining) field_bool(out, "draining", true);
+  if (!message.paused.empty()) field(out, "paused", cut(message.paused, kPauseReasonBytesMax));
 }
 
 void encode(std::string& bytes, std::uint64_t correlation, const Welcome& message) {
@@ -166,12 +167,13 @@ void encode(std::string& bytes, std::uint64_t correlation, const Heartbeat& mess
     out.map(0);
     return;
   }
-  out.map(4);
+  out.map(4u + (message.paused.empty() ? 0 : 1));
   field(out, "seen", message.seen);
   out.text("held");
   out.attempts(message.held);
   field_number(out, "load", message.load);
   field(out, "running", message.running);
+  if (!message.paused.empty()) field(out, "paused", cut(message.paused, kPauseReasonBytesMax));
 }
 
 void encode(std::string& bytes, std::uint64_t correlation, const ErrorReply& message) {
@@ -381,7 +383,7 @@ void encode(std::string& bytes, std::uint64_t correlation, const Explanation& me
   out.text("devices");
   out.array(message.devices.size());
   for (const DeviceVerdict& device : message.devices) {
-    out.map(3);
+    out.map(3u + (device.state_reason.empty() ? 0 : 1));
     field(out, "device_id", device.device_id);
     field(out, "verdict", device.verdict);
     out.text("unmet");
@@ -392,6 +394,7 @@ void encode(std::string& bytes, std::uint64_t correlation, const Explanation& me
       field(out, "wanted", unmet.wanted);
       field(out, "has", unmet.has);
     }
+    if (!device.state_reason.empty()) field(out, "state_reason", device.state_reason);
   }
   field_or_nil(out, "nearest", message.nearest);
 }

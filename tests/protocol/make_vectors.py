@@ -428,6 +428,7 @@ WRONG_TYPES: dict[str, dict[str, Any]] = {
         "device": [],
         "held": {},
         "draining": 1,
+        "paused": True,
     },
     "welcome": {
         "version": "1",
@@ -443,7 +444,7 @@ WRONG_TYPES: dict[str, dict[str, Any]] = {
         "result_bytes_max": [],
         "abandon": 3,
     },
-    "heartbeat": {"seen": -1, "held": ["a"], "load": "0.5", "running": 1.0},
+    "heartbeat": {"seen": -1, "held": ["a"], "load": "0.5", "running": 1.0, "paused": 1},
     "error": {"code": 10, "message": 1, "index": -1, "field": 1, "retry_after_ms": "100"},
     "submit": {"specs": {}, "tasks": {}, "notify": 1},
     "submitted": {"count": -1, "ids": [ID_A], "known": [1.0]},
@@ -592,6 +593,7 @@ def valid_session() -> File:
     full = {**HELLO_WORKER, "device": CAPABILITY_FULL, "held": [1, ATTEMPT, 2**64 - 1], "draining": True}
     f.valid("hello: worker, full", "hello", full)
     f.valid("hello: not draining", "hello", {**HELLO_WORKER, "draining": False})
+    f.valid("hello: paused", "hello", {**HELLO_WORKER, "paused": "outside its work hours"})
     f.valid("hello: a range of versions", "hello", {**HELLO_CLIENT, "versions": [1, 9]})
     f.valid("hello: program of 128 bytes", "hello", {**HELLO_CLIENT, "program": "p" * 128})
     f.valid("hello: program of no bytes", "hello", {**HELLO_CLIENT, "program": ""})
@@ -636,6 +638,9 @@ def valid_session() -> File:
         correlation=4,
     )
     f.valid("heartbeat: load as integer", "heartbeat", {"seen": 0, "held": [], "load": 2, "running": 0})
+    beat = {"seen": 3, "held": [ATTEMPT], "load": 0.5, "running": 1}
+    f.valid("heartbeat: paused", "heartbeat", {**beat, "paused": "on battery at 41 %, below 50 %"})
+    f.valid("heartbeat: a reason of 256 bytes", "heartbeat", {**beat, "paused": "ü" * 128})
     f.valid(
         "heartbeat: 300 held", "heartbeat", {"seen": 1, "held": list(range(300)), "load": 0.5, "running": 300}
     )
@@ -1010,6 +1015,8 @@ def invalid_bytes() -> File:
     body("10001 to recall", "recall", "attempts", b"\xdc\x27\x11", "too_large")
     body("65537 held", "heartbeat", "held", b"\xdd\x00\x01\x00\x01", "too_large")
     body("65536 held in no bytes", "heartbeat", "held", b"\xdd\x00\x01\x00\x00", "malformed")
+    body("a reason of 257 bytes", "heartbeat", "paused", b"\xda\x01\x01" + b"p" * 257, "too_large")
+    body("a reason that is not UTF-8", "hello", "paused", b"\xa2\xc3\x28", "malformed")
     body("10001 IDs", "wait", "ids", b"\xc6\x00\x02\x71\x10", "too_large")
     body("2^32-1 bytes of IDs", "wait", "ids", b"\xc6\xff\xff\xff\xf0", "too_large")
     body("IDs of more bytes than there are", "wait", "ids", b"\xc4\x20" + ID_A, "malformed")

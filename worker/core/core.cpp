@@ -78,6 +78,17 @@ void Core::drain(TimePoint now, Effects& out) {
   }
 }
 
+void Core::set_paused(std::string_view why, Effects& out) {
+  const bool was = paused();
+  paused_ = why;
+  if (was == paused()) return;  // new words for it go with the next heartbeat
+  heartbeat_due_ = true;
+  if (!paused()) return;
+  for (SlotIndex slot = 0; slot < slots_.size(); ++slot) {
+    if (slots_[slot].open() > 1) take_back(slot, out);  // so that it can be recalled
+  }
+}
+
 void Core::on_time(TimePoint now, Effects& out) {
   if (left_) return;
   const Session::Due due = session_.due(now);
@@ -90,15 +101,10 @@ void Core::on_time(TimePoint now, Effects& out) {
     hello.instance = config_.instance;
     hello.device = config_.device;
     hello.draining = draining_;
+    hello.paused = paused_;
     table_.list(hello.held);
   }
-  if (due.heartbeat) {
-    Heartbeat& heartbeat = out.heartbeat.emplace();
-    heartbeat.from_worker = true;
-    heartbeat.seen = seen_;
-    heartbeat.running = busy_;
-    table_.list(heartbeat.held);
-  }
+  heartbeat_due_ |= due.heartbeat;
   if (now >= look_next_) look_after_slots(now, out);
   if (draining_) leave_if_done(now, out);
 }
@@ -110,6 +116,15 @@ void Core::end_turn(TimePoint now, Effects& out) {
   if (session_.joined()) {
     if (draining_ && !drain_told_) out.drain = drain_told_ = true;
     outbox_.take_due(now, out.send);
+    if (std::exchange(heartbeat_due_, false)) {
+      // After the results of this turn: what was handed back and is not held any more would count as lost otherwise.
+      Heartbeat& heartbeat = out.heartbeat.emplace();
+      heartbeat.from_worker = true;
+      heartbeat.seen = seen_;
+      heartbeat.running = busy_;
+      heartbeat.paused = paused_;
+      table_.list(heartbeat.held);
+    }
   }
   outbox_.take_unsaved(now, out.save);
   if (draining_) leave_if_done(now, out);
@@ -196,6 +211,7 @@ SlotIndex Core::choose_slot(const Attempt& attempt, std::size_t& count_max) {
 }
 
 void Core::hand_out(TimePoint now, Effects& out) {
+  if (paused()) return;
   // Strictly in order: what cannot be placed now is not overtaken.
   for (AttemptIndex first = table_.first(); first != kNone; first = table_.first()) {
     if (outbox_.bytes() > config_.outbox_bytes_max) return;

@@ -106,6 +106,9 @@ class Core {
   // --- the rest
   void offer(const std::vector<std::string>& types) { types_.offer(types); }
   void drain(TimePoint now, Effects& out);
+  // The device takes no work for now and says why, in at most 256 bytes; empty: it does. What runs may end, what is not
+  // begun stays here until main recalls it.
+  void set_paused(std::string_view why, Effects& out);
   void on_time(TimePoint now, Effects& out);
   // The process ends: all that is not acknowledged is to be saved.
   void save_all(Effects& out);
@@ -118,6 +121,7 @@ class Core {
 
   bool joined() const { return session_.joined(); }
   bool draining() const { return draining_; }
+  bool paused() const { return !paused_.empty(); }
   std::size_t held() const { return table_.size(); }
   std::size_t queued() const { return table_.queued(); }
   bool results_wait() const { return !outbox_.empty(); }
@@ -174,6 +178,8 @@ class Core {
   TimePoint look_next_ = TimePoint::max();  // no later than the earliest that a slot waits for
   bool draining_ = false;
   bool drain_told_ = false;
+  std::string paused_;  // why no work is taken; empty: it is
+  bool heartbeat_due_ = false;
   bool left_ = false;
   TimePoint drain_until_ = TimePoint::max();
   TimePoint flush_until_ = TimePoint::max();

@@ -118,7 +118,7 @@ void Core::on_assign(std::uint64_t correlation, const Assign& message, std::shar
     newest_ = item.attempt;
     const AssignSpec& spec = message.specs[item.spec];
     const TypeIndex type = types[item.spec];
-    if (type == kNone || draining_ || !room || table_.size() >= config_.held_max) {
+    if (type == kNone || draining_ || paused() || !room || table_.size() >= config_.held_max) {
       hand_back(item, out);
       continue;
     }
@@ -145,8 +145,9 @@ void Core::hand_back(const AssignItem& item, Effects& out) {
   back.task = item.task;
   back.attempt = item.attempt;
   back.outcome = Outcome::HandedBack;
-  back.error_message =
-      draining_ ? kLeaving : std::string_view("the worker does not offer this type, or holds too much");
+  back.error_message = draining_  ? kLeaving
+                       : paused() ? std::string_view("the device is paused")
+                                  : std::string_view("the worker does not offer this type, or holds too much");
   out.finished.push_back({outbox_.add(kNone, size_of(back)), back});
 }
 

@@ -10,10 +10,12 @@
 #include <utility>
 
 #include "common/model/task.hpp"
-#include "worker/probe/files.hpp"
+#include "common/sensors/files.hpp"
 
 namespace retire::probe {
 namespace {
+
+using sensors::read_small_file;
 
 constexpr const char* kIdFile = "device_id";
 constexpr const char* kLockFile = "worker.lock";

@@ -9,10 +9,14 @@
 #include <system_error>
 #include <thread>
 
-#include "worker/probe/files.hpp"
+#include "common/sensors/files.hpp"
 
 namespace retire::probe {
 namespace {
+
+using sensors::lines_of;
+using sensors::read_small_file;
+using sensors::words_of;
 
 constexpr double kGigabyte = 1024.0 * 1024 * 1024;
 

@@ -2,10 +2,14 @@
 
 #include <charconv>
 
-#include "worker/probe/files.hpp"
+#include "common/sensors/files.hpp"
 
 namespace retire::probe {
 namespace {
+
+using sensors::lines_of;
+using sensors::read_small_file;
+using sensors::words_of;
 
 constexpr unsigned kRouteUp = 0x1;
 constexpr unsigned kRouteReject = 0x200;

@@ -39,6 +39,7 @@ Agent::Agent(AgentConfig config, net::Context& context, int signals)
       signals_(signals),
       core_(config_.core),
       pool_(config_.pool, *this),
+      duty_(config_.duty),
       kept_(config_.outbox),
       away_since_(read_clock()) {
   core_.restore(kept_.restore(outgoing_, config_.core.held_max));
@@ -61,6 +62,7 @@ Status Agent::loop() {
     now_ = read_clock();
     read_signals();
     if (stop_signals_ > 1) return Error{ErrorCode::Internal, "told twice to stop: ended at once"};
+    watch_duty();
     pool_.poll();
     if (dealer_) read_messages();
     core_.on_time(now_, effects_);
@@ -80,6 +82,7 @@ void Agent::wait() {
   if (deadline != TimePoint::max()) timeout = std::min(timeout, deadline - std::min(deadline, read_clock()));
   if (outgoing_.waiting()) timeout = std::min(timeout, kUnsentRetry);
   if (!told_away_ && !core_.joined()) timeout = std::min(timeout, config_.tell_after);
+  timeout = std::min(timeout, duty_.until_due(read_clock()));
   if (pool_.pending()) timeout = Duration::zero();
   poller_.clear();
   poller_.add(pool_.descriptor());
@@ -300,6 +303,20 @@ void Agent::send_messages(Effects& effects) {
     std::string out;
     protocol::encode_empty(out, type, 0);
     outgoing_.send(*dealer_, std::move(out));
+  }
+}
+
+void Agent::watch_duty() {
+  if (duty_.until_due(now_) > Duration::zero()) return;
+  const bool was_paused = core_.paused();
+  const std::string& reason = duty_.judge(now_, core_.running());
+  core_.set_paused(reason, effects_);
+  apply();
+  if (was_paused == core_.paused()) return;
+  if (core_.paused()) {
+    logging::info("paused: {}; {} tasks run to their end", reason, core_.running());
+  } else {
+    logging::info("takes work again");
   }
 }
 

@@ -12,6 +12,7 @@
 #include "common/net/socket.hpp"
 #include "worker/core/core.hpp"
 #include "worker/host/host_pool.hpp"
+#include "worker/service/duty_watch.hpp"
 #include "worker/service/kept_results.hpp"
 #include "worker/service/outgoing.hpp"
 
@@ -23,7 +24,8 @@ struct AgentConfig {
   host::HostPoolConfig pool;
   std::map<std::string, std::string, std::less<>> plugin_files;  // by task type
   std::filesystem::path outbox;                                  // the file of unacknowledged results; empty: none
-  Duration tell_after = std::chrono::seconds(5);                 // when it is said, once, that main does not answer
+  DutyConfig duty;
+  Duration tell_after = std::chrono::seconds(5);  // when it is said, once, that main does not answer
 };
 
 // SIGTERM, SIGINT and SIGCHLD blocked in this thread and those it starts, and readable from the result.
@@ -54,6 +56,7 @@ class Agent final : private host::HostEvents {
   void obey(const Order& order);
   void open_socket();
   void send_messages(Effects& effects);
+  void watch_duty();
   void watch_connection();
 
   AgentConfig config_;
@@ -61,6 +64,7 @@ class Agent final : private host::HostEvents {
   int signals_;
   Core core_;
   host::HostPool pool_;
+  DutyWatch duty_;
   std::optional<net::Dealer> dealer_;
   net::Poller poller_;
   OutgoingMessages outgoing_;

@@ -87,6 +87,8 @@ void declare_flags(config::Flags& flags, Options& options) {
   flags.add("internet", device.internet, "whether the internet can be reached, in place of what was measured");
   flags.add("platform", device.platform, "in place of what was measured").value_name("NAME").check(check_word);
 
+  declare_duty_flags(flags, options.duty);
+
   flags.add("sandbox", options.sandbox, "how handlers are locked in")
       .value_name("LEVEL")
       .one_of({"off", "basic", "strict"})

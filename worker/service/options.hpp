@@ -9,6 +9,7 @@
 #include "common/config/environment.hpp"
 #include "common/config/flags.hpp"
 #include "worker/probe/device.hpp"
+#include "worker/service/duty_flags.hpp"
 
 namespace retire::worker {
 
@@ -26,6 +27,7 @@ struct Options {
   std::vector<std::string> http_allow;
   double drain_timeout_seconds = 30;
   probe::Overrides overrides;
+  DutyOptions duty;
 
   // Validated, without effect yet.
   std::string sandbox = "basic";

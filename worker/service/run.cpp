@@ -147,6 +147,7 @@ Exit run(const Options& options, const config::Parsed& parsed) {
   config.pool.slots = device.device.slots;
   config.plugin_files = device.offers.files;
   config.outbox = std::filesystem::path(options.data_dir) / "outbox";
+  config.duty = duty_config(options.duty);
   net::Context context;
   Agent agent(std::move(config), context, signals.value());
   const Status status = agent.run();

@@ -292,7 +292,7 @@ void FakeMain::on_why(const std::string& peer, std::uint64_t correlation, ByteVi
   }
   explanation.reason = "no_device";
   explanation.position = 2;
-  explanation.devices = {{"nas-1", "unmet", {{"min_memory_gb", "64", "15.6"}}}};
+  explanation.devices = {{"nas-1", "unmet", {{"min_memory_gb", "64", "15.6"}}, ""}};
   explanation.nearest = "nas-1 lacks memory";
   std::string out;
   protocol::encode(out, correlation, explanation);

@@ -82,10 +82,11 @@ class Cluster {
       settle();
     }
   }
-  void beat(const std::string& id) {
+  void beat(const std::string& id, const std::string& paused = "") {
     Heartbeat heartbeat;
     heartbeat.from_worker = true;
     heartbeat.seen = 1u << 30;
+    heartbeat.paused = paused;
     for (const Sent& one : sent) {
       if (one.device == id) heartbeat.held.push_back(one.attempt);
     }

@@ -50,6 +50,7 @@ TEST(Why, BusyOfflineDrainingAndBackOff) {
   cluster.settle();
   EXPECT_EQ(why(cluster, waiting).reason, "devices_draining");
   EXPECT_EQ(why(cluster, waiting).devices[0].verdict, "draining");
+  EXPECT_EQ(why(cluster, waiting).devices[0].state_reason, "");
   for (int i = 0; i < 4; ++i) cluster.pass(4s);
   EXPECT_EQ(why(cluster, waiting).reason, "devices_offline");
   EXPECT_EQ(why(cluster, waiting).devices[0].verdict, "offline");

@@ -154,6 +154,85 @@ TEST(Sessions, ADrainingDeviceGetsNothingAndWhatItHasNotStartedIsRecalled) {
   EXPECT_EQ(cluster.reason(later), "devices_draining");
 }
 
+TEST(Sessions, APausedDeviceGetsNothingUntilItSaysOtherwiseAndWhatItHasNotStartedIsRecalled) {
+  Cluster cluster;
+  cluster.join("a", 2);
+  const TaskId running = cluster.submit(spec_of("echo"));
+  const TaskId waiting = cluster.submit(spec_of("echo"));
+  cluster.start(running);
+  cluster.beat("a", "on battery at 41 %, below 50 %");
+  cluster.settle();
+  EXPECT_EQ(cluster.recalled, std::vector{cluster.find_sent(waiting)->attempt});
+  const DeviceReport report = cluster.scheduler.device_reports("a")[0];
+  EXPECT_EQ(report.state, "paused");
+  EXPECT_EQ(report.state_reason, "on battery at 41 %, below 50 %");
+  EXPECT_TRUE(report.connected);
+  cluster.scheduler.returned(cluster.scheduler.find_device("a"), std::vector{cluster.take(waiting).attempt},
+                             cluster.now, cluster.effects);
+  cluster.settle();
+  EXPECT_FALSE(cluster.is_sent(waiting)) << "it does not go back to where it came from";
+  EXPECT_EQ(cluster.reason(waiting), "devices_paused");
+  cluster.finish(running);  // what runs may end there
+  EXPECT_EQ(cluster.status(running), TaskStatus::Success);
+  EXPECT_FALSE(cluster.is_sent(waiting));
+  cluster.beat("a");
+  cluster.settle();
+  EXPECT_TRUE(cluster.is_sent(waiting));
+  EXPECT_EQ(cluster.scheduler.device_reports("a")[0].state, "online");
+}
+
+TEST(Sessions, APausedDeviceIsAskedAgainForWhatItHasNotStarted) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  for (int i = 0; i < 3; ++i) {  // a recall may be lost on the way
+    cluster.beat("a", "hot");
+    cluster.settle();
+  }
+  EXPECT_EQ(cluster.recalled.size(), 3u);
+  cluster.start(task);
+  cluster.beat("a", "hot");
+  cluster.settle();
+  EXPECT_EQ(cluster.recalled.size(), 3u) << "it has begun: it may end";
+}
+
+TEST(Sessions, WhatAPausedDeviceHasNotStartedGoesToAnother) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  cluster.join("b");
+  cluster.beat("a", "hot");
+  cluster.settle();
+  const Sent one = cluster.take(task);
+  cluster.scheduler.returned(cluster.scheduler.find_device("a"), std::vector{one.attempt}, cluster.now,
+                             cluster.effects);
+  cluster.settle();
+  EXPECT_EQ(cluster.device_with(task), "b");
+}
+
+TEST(Sessions, APauseIsForgottenByANewHelloThatDoesNotSayIt) {
+  Cluster cluster;
+  const DeviceIndex device = cluster.join("a");
+  cluster.scheduler.set_pause(device, "outside its work hours", cluster.now, cluster.effects);
+  cluster.settle();
+  const TaskId task = cluster.submit(spec_of("echo"));
+  EXPECT_FALSE(cluster.is_sent(task));
+  cluster.join("a");
+  cluster.scheduler.set_pause(device, "", cluster.now, cluster.effects);  // as the broker does after each hello
+  cluster.settle();
+  EXPECT_TRUE(cluster.is_sent(task));
+}
+
+TEST(Sessions, OneDeviceThatIsPausedAndOneThatDrainsAreNotCalledPaused) {
+  Cluster cluster;
+  cluster.join("a");
+  const DeviceIndex b = cluster.join("b");
+  cluster.beat("a", "hot");
+  cluster.scheduler.drain_device(b, cluster.now, cluster.effects);
+  cluster.settle();
+  EXPECT_EQ(cluster.reason(cluster.submit(spec_of("echo"))), "devices_draining");
+}
+
 TEST(Sessions, NewCapabilitiesCountAtOnce) {
   Cluster cluster;
   cluster.join("a");

@@ -153,7 +153,8 @@ TEST(ExplanationDocument, GivesValuesNotTexts) {
   explanation.id = kId;
   explanation.reason = "no_device";
   explanation.position = 3;
-  explanation.devices = {{"nas", "unmet", {{"min_memory_gb", "64", "15.6"}, {"required_role", "\"x\"", "not json"}}}};
+  explanation.devices = {
+      {"nas", "unmet", {{"min_memory_gb", "64", "15.6"}, {"required_role", "\"x\"", "not json"}}, ""}};
   std::string frame;
   protocol::encode(frame, 1, explanation);
   Report report;

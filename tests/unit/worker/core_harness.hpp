@@ -126,6 +126,12 @@ class CoreHarness {
     turn();
   }
 
+  void pause(std::string_view why) {
+    core.set_paused(why, out);
+    take();
+    turn();
+  }
+
   // A host's answer to what it was given.
   void answer(const Given& run, Outcome outcome = Outcome::Success, Duration ran = 10us) {
     HostResult result;

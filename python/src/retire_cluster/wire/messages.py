@@ -277,10 +277,12 @@ MESSAGES: Dict[str, Record] = {
             "device": CAPABILITY,
             "held": _held,
             "draining": _bool,
+            "paused": Str(256),
         },
         "device",
         "held",
         "draining",
+        "paused",
     ),
     "welcome": _message(
         {
@@ -299,7 +301,7 @@ MESSAGES: Dict[str, Record] = {
         },
         "abandon",
     ),
-    "heartbeat": Record({"seen": _uint, "held": _held, "load": _number, "running": _uint}),
+    "heartbeat": Record({"seen": _uint, "held": _held, "load": _number, "running": _uint, "paused": Str(256)}),
     "error": _message(
         {
             "code": _word64,

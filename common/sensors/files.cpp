@@ -1,8 +1,8 @@
-#include "worker/probe/files.hpp"
+#include "common/sensors/files.hpp"
 
 #include <fstream>
 
-namespace retire::probe {
+namespace retire::sensors {
 
 std::optional<std::string> read_small_file(const std::filesystem::path& file) {
   constexpr std::size_t kBytesMax = 65'536;
@@ -32,4 +32,4 @@ std::vector<std::string_view> split(std::string_view text, std::string_view sepa
 std::vector<std::string_view> lines_of(std::string_view text) { return split(text, "\n"); }
 std::vector<std::string_view> words_of(std::string_view line) { return split(line, " \t"); }
 
-}  // namespace retire::probe
+}  // namespace retire::sensors
