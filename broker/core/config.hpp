@@ -1,11 +1,19 @@
 // What the core is set up with; an immutable value, checked where it is read.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "common/base/time.hpp"
 
 namespace retire::core {
+
+// How much is kept of what attempts tell before they end.
+struct LiveLimits {
+  std::size_t task_log_bytes_max = std::size_t{256} << 10;
+  std::size_t log_bytes_max = std::size_t{64} << 20;          // of all tasks
+  std::size_t checkpoint_bytes_max = std::size_t{512} << 20;  // of all tasks
+};
 
 struct SchedulerConfig {
   Duration offline_after = std::chrono::seconds(15);  // silence after which a device gets no new task
@@ -41,6 +49,8 @@ struct SchedulerConfig {
   std::uint32_t quarantine_failures = 5;
   Duration quarantine_first = std::chrono::minutes(1);
   Duration quarantine_max = std::chrono::hours(1);
+
+  LiveLimits live;
 
   std::uint32_t lost_max = 3;  // a task that took its device down this often is set aside
 };

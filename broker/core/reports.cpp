@@ -45,8 +45,26 @@ TaskReport Scheduler::report(TaskIndex place, bool with_payload, bool with_resul
     out.assigned_at = attempt.assigned_wall;
     out.started_at = attempt.started_wall;
     out.device_id = devices_[attempt.device].capabilities.device_id;
+    const Live* live = live_.size() == 0 ? nullptr : live_.find(place);
+    if (live != nullptr && live->has_progress && live->attempt == attempt.number) {
+      out.has_progress = true;
+      out.progress_fraction = live->fraction;
+      out.progress_text = live->text;
+      out.progress_at = live->at;
+    }
   }
+  out.checkpoint = live_.checkpoint(place);
   return out;
+}
+
+std::uint32_t Scheduler::last_attempt(TaskIndex place) const {
+  const Task& task = tasks_[place];
+  const Ending* ending = tasks_.find_ending(place);
+  if (ending == nullptr || !ending->device) return 0;
+  const TaskExtra* extra = tasks_.find_extra(place);
+  const std::uint32_t ended_badly = task.failures + (extra == nullptr ? 0 : extra->lost);
+  const bool counted = task.status == TaskStatus::Failed || task.status == TaskStatus::Timeout;
+  return counted ? std::max(ended_badly, 1u) : ended_badly + 1;
 }
 
 std::vector<TaskIndex> Scheduler::list(const List& request, std::optional<std::uint64_t>& next_cursor) const {
@@ -134,6 +152,7 @@ ClusterStatistics Scheduler::statistics(Now now) const {
 
 void Scheduler::check_invariants(Now now) const {
   queue_.check_invariants();
+  live_.check_invariants();
   std::size_t held = 0;
   devices_.for_each([&](DeviceIndex place, const Device& device) {
     std::uint32_t count = 0;

@@ -27,7 +27,7 @@ constexpr Duration kHandedBackDelay = std::chrono::milliseconds(100);
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerConfig& config, std::uint64_t epoch, std::uint64_t seed)
-    : config_(config), epoch_(epoch), rng_(seed), devices_(catalog_), queue_(tasks_, catalog_) {}
+    : config_(config), epoch_(epoch), rng_(seed), devices_(catalog_), queue_(tasks_, catalog_), live_(config.live) {}
 
 bool Scheduler::same_content(TaskIndex place, SpecIndex spec, const SubmitItem& item) const {
   const Task& task = tasks_[place];
@@ -269,6 +269,7 @@ void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const Fini
 void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason, const Attempt* attempt,
                     const FinishedItem* item, Now now, Effects& out) {
   tasks_.set_status(place, status);
+  live_.drop(place);
   Ending& ending = tasks_.ending(place);
   ending.reason = reason;
   ending.completed_at = now.wall;

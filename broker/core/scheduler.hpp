@@ -23,6 +23,7 @@
 #include "broker/core/config.hpp"
 #include "broker/core/devices.hpp"
 #include "broker/core/effects.hpp"
+#include "broker/core/live.hpp"
 #include "broker/core/queue.hpp"
 #include "broker/core/tasks.hpp"
 #include "common/base/rng.hpp"
@@ -53,6 +54,7 @@ struct Counters {
   std::uint64_t poisoned = 0;
   std::uint64_t lost_once = 0;  // at_most_once tasks that were lost
   std::uint64_t retried_by_command = 0;
+  std::uint64_t checkpoints_refused = 0;  // there was no room for them
 };
 
 struct SubmitOutcome {
@@ -105,6 +107,8 @@ class Scheduler {
   void started(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);
   void finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out);
   void returned(DeviceIndex device, std::span<const AttemptId> attempts, Now now, Effects& out);
+  // What an attempt has told; `lines` are those of `item.logs`. Of one that is not current nothing is taken.
+  void progress(DeviceIndex device, const ProgressItem& item, std::span<const LogLine> lines, Now now);
   void drain(DeviceIndex device, Now now, Effects& out);
   // An administrator's: no new work until resume_device(), also over a new hello. Resuming ends a quarantine too.
   void drain_device(DeviceIndex device, Now now, Effects& out);
@@ -144,6 +148,15 @@ class Scheduler {
   // One page, newest first; visits a bounded number of tasks, so it may be shorter than asked for while `cursor` is
   // set.
   std::vector<TaskIndex> list(const List& request, std::optional<std::uint64_t>& next_cursor) const;
+  // What the next attempt is handed; empty: nothing.
+  ByteView checkpoint(TaskIndex task) const { return live_.checkpoint(task); }
+  // Of a task that is not final: what is there of its log after `cursor`, up to about `bytes_max`.
+  LogPart log_after(TaskIndex task, std::uint64_t cursor, std::size_t bytes_max) const {
+    return live_.log_after(task, cursor, bytes_max);
+  }
+  // The number of the attempt that a final task ended with; 0: it had none.
+  std::uint32_t last_attempt(TaskIndex task) const;
+  const LiveTable& live() const { return live_; }
   Explanation explain(TaskIndex task) const;
   Explanation explain(const TaskSpec& spec) const;  // as if it were submitted now
   // Why a task waits, in a word; empty for one that does not.
@@ -225,6 +238,7 @@ class Scheduler {
   AttemptTable attempts_;
   DeviceTable devices_;
   ReadyQueue queue_;
+  LiveTable live_;
   Counters counters_;
   std::uint64_t waiting_bytes_ = 0;
   std::uint64_t delayed_ = 0;

@@ -116,6 +116,14 @@ void Scheduler::started(DeviceIndex device, std::span<const AttemptId> attempts,
   }
 }
 
+void Scheduler::progress(DeviceIndex device, const ProgressItem& item, std::span<const LogLine> lines, Now now) {
+  heard(device, now);
+  const AttemptIndex place = attempts_.find(item.attempt);
+  if (!owns(device, place) || !attempts_[place].current) return;
+  const Attempt& attempt = attempts_[place];
+  if (!live_.tell(attempt.task, attempt.number, item, lines, now.wall)) ++counters_.checkpoints_refused;
+}
+
 // The device takes no work any more: a task that waited for it rather than for the one it failed on waits for nothing.
 void Scheduler::missed(DeviceIndex place) {
   if (!devices_[place].profile) return;

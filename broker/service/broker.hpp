@@ -73,10 +73,13 @@ class Broker {
   void on_why(Session& session, const protocol::Envelope& envelope);
   void on_stats(Session& session, const protocol::Envelope& envelope);
   void on_devices(Session& session, const protocol::Envelope& envelope);
+  void on_logs(Session& session, const protocol::Envelope& envelope);
   void watch(Session& session, core::TaskIndex task);
 
   // worker_messages.cpp
   bool handle_worker(Session& session, const protocol::Envelope& envelope);
+  void on_progress(core::DeviceIndex device, const ProgressItem& item);
+  void keep_for_retry(core::DeviceIndex device, const FinishedItem& item);
 
   // effects.cpp
   void carry_out();
@@ -120,6 +123,8 @@ class Broker {
   AttemptIds attempts_;
   TaskIds ids_;
   Heartbeat heartbeat_;
+  Progress progress_;
+  std::vector<LogLine> log_lines_;
   std::string peer_;
 };
 

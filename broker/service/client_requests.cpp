@@ -3,6 +3,9 @@
 #include "common/logging/logging.hpp"
 
 namespace retire::service {
+namespace {
+constexpr std::size_t kLogAnswerBytes = std::size_t{1} << 20;
+}
 
 bool Broker::handle_client(Session& session, const protocol::Envelope& envelope) {
   switch (envelope.type) {
@@ -18,6 +21,7 @@ bool Broker::handle_client(Session& session, const protocol::Envelope& envelope)
     case MessageType::Why: on_why(session, envelope); return true;
     case MessageType::Stats: on_stats(session, envelope); return true;
     case MessageType::Devices: on_devices(session, envelope); return true;
+    case MessageType::Logs: on_logs(session, envelope); return true;
     case MessageType::Heartbeat: {
       std::string frame;
       protocol::encode(frame, envelope.correlation, Heartbeat{});
@@ -281,6 +285,36 @@ void Broker::on_devices(Session& session, const protocol::Envelope& envelope) {
   std::string frame;
   protocol::encode(frame, envelope.correlation, reports);
   reply(session, std::move(frame));
+}
+
+void Broker::on_logs(Session& session, const protocol::Envelope& envelope) {
+  Logs request;
+  if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
+    fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  const core::TaskIndex task = scheduler_.find(request.id);
+  if (!task) {
+    fail(session, envelope.correlation, {ErrorCode::NotFound, "no task " + request.id.text()});
+    return;
+  }
+  LogLines answer;
+  answer.status = scheduler_.task(task).status;
+  std::string lines;
+  if (is_final(answer.status)) {  // its log is in its result
+    answer.attempt = scheduler_.last_attempt(task);
+    answer.next = request.cursor;
+  } else {
+    const core::LogPart part = scheduler_.log_after(task, request.cursor, kLogAnswerBytes);
+    lines = protocol::encode_log_lines(part.lines);
+    answer.attempt = part.attempt;
+    answer.lines = lines;
+    answer.next = part.next;
+    answer.missed = part.missed;
+  }
+  std::string frame;
+  protocol::encode(frame, envelope.correlation, answer);
+  reply(session, std::move(frame), appended_);
 }
 
 }  // namespace retire::service

@@ -84,7 +84,8 @@ void Broker::gather_assign(core::AttemptIndex place) {
   }
   const core::Task& task = scheduler_.task(attempt.task);
   scheduler_.put_into_assign(place);
-  session->assigns.add({task.id, attempt.id, known->index, task.payload.view(), attempt.number});
+  session->assigns.add(
+      {task.id, attempt.id, known->index, task.payload.view(), attempt.number, scheduler_.checkpoint(attempt.task)});
   if (session->assigns.count() >= kBatchItemsTarget || session->assigns.bytes() >= kBatchBytesTarget) {
     close_assign(*session);
   }

@@ -18,6 +18,7 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
     case MessageType::Finished: {
       if (!readable(protocol::decode(envelope.body, finished_))) return true;
       for (const FinishedItem& item : finished_.results) {
+        if (item.outcome != Outcome::Success) keep_for_retry(device, item);
         scheduler_.finished(device, item, now_, effects_);
         carry_out();
       }
@@ -30,6 +31,10 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
       if (readable(protocol::decode_attempts(envelope.body, attempts_))) {
         scheduler_.started(device, attempts_.attempts, now_, effects_);
       }
+      break;
+    case MessageType::Progress:
+      if (!readable(protocol::decode(envelope.body, progress_))) return true;
+      for (const ProgressItem& item : progress_.attempts) on_progress(device, item);
       break;
     case MessageType::Returned:
       if (readable(protocol::decode_attempts(envelope.body, attempts_))) {
@@ -74,6 +79,21 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
   }
   carry_out();
   return true;
+}
+
+void Broker::on_progress(core::DeviceIndex device, const ProgressItem& item) {
+  if (!protocol::decode_log_lines(item.logs, log_lines_).ok()) log_lines_.clear();
+  scheduler_.progress(device, item, log_lines_, now_);
+}
+
+// What a failed attempt has left: a checkpoint for the next one, and its log for people until that one says something.
+void Broker::keep_for_retry(core::DeviceIndex device, const FinishedItem& item) {
+  if (item.checkpoint.empty() && item.logs.empty()) return;
+  ProgressItem left;
+  left.attempt = item.attempt;
+  left.logs = item.logs;
+  left.checkpoint = item.checkpoint;
+  on_progress(device, left);
 }
 
 }  // namespace retire::service

@@ -790,7 +790,7 @@ Status decode_log_lines(ByteView msgpack, std::vector<LogLine>& out) {
   Reader in(msgpack);
   const std::uint32_t count = in.array(kLogLinesMax);
   for (std::uint32_t i = 0; i < count && !in.failed(); ++i) {
-    const std::uint32_t elements = in.array(kWordBytesMax);
+    const std::uint32_t elements = in.array(SIZE_MAX);
     LogLine& line = out.emplace_back();
     line.level = static_cast<LogLevel>(in.integer(4));
     line.us_since_start = in.integer();
