@@ -34,6 +34,8 @@ LIBRARIES = {
     "toml++": r"toml\+\+/",
     "nlohmann": r"nlohmann/",
     "curl": r"curl/",
+    "rocksdb": r"rocksdb/",
+    "xxhash": r"xxhash\.h$",
     "benchmark": r"benchmark/",
     "hiredis": r"hiredis/",
     "gearman": r"libgearman/",

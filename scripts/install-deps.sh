@@ -16,6 +16,7 @@ build=(
   nlohmann-json3-dev               # common/json, client/cli
   libboost-dev                     # plugins/loader (Boost.DLL, headers only)
   libcurl4-openssl-dev             # handlers/http_request
+  librocksdb-dev libxxhash-dev     # broker/store
   python3                          # handlers/python_eval, scripts/quickstart.sh
 )
 test=(

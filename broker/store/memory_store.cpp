@@ -1,5 +1,7 @@
 #include <limits>
+#include <vector>
 
+#include "broker/store/embedded_store.hpp"
 #include "broker/store/store.hpp"
 
 namespace retire::store {
@@ -43,9 +45,14 @@ class MemoryStore final : public Store {
 
 std::unique_ptr<Store> make_memory_store() { return std::make_unique<MemoryStore>(); }
 
-Result<std::unique_ptr<Store>> open_store(const std::string& url, const StoreOptions& /*options*/) {
+Result<std::unique_ptr<Store>> open_store(const std::string& url, const StoreOptions& options) {
   if (url == "memory:") return make_memory_store();
-  return Error{ErrorCode::Configuration, "no store of the kind \"" + url + "\"; use memory:"};
+  if (url == "embedded") {
+    EmbeddedOptions embedded;
+    embedded.store = options;
+    return open_embedded(embedded);
+  }
+  return Error{ErrorCode::Configuration, "no store of the kind \"" + url + "\"; use embedded or memory:"};
 }
 
 }  // namespace retire::store

@@ -2,10 +2,12 @@
 //
 // Order: records become durable in the order appended. Nothing that reveals a record may be sent before durable() has
 // reached its position.
-// A task is what its records say: Submitted is all of it, and each later record tells everything that has changed
-// since, so that only the latest of a task's other records is needed, beside its Submitted one. Threads: all calls from
-// the loop's thread; an engine touches the disk on threads of its own. Ownership: what append() is given is copied
-// before it returns; what a visitor is given are views until it returns.
+//
+// A task is what its records say: Submitted is all of it; the latest of Retried, Requeued and Ended tells everything
+// that has changed since, so that the earlier ones are not needed; Dispatched adds the attempt to that.
+//
+// Threads: all calls from the loop's thread; an engine touches the disk on threads of its own. Ownership: what append()
+// is given is copied before it returns; what a visitor is given are views until it returns.
 #pragma once
 
 #include <cstdint>
@@ -28,11 +30,13 @@ struct Record {
   enum class Kind : std::uint8_t {
     Submitted = 1,   // a task was accepted: id, spec, payload, metadata, created_at; sequence
     Dispatched = 2,  // an attempt goes to a device: id, device_id, assigned_at; attempt, failures, lost
-    Retried = 3,     // an attempt is over, another will follow: id, error_history; failures, lost, due
+    Retried = 3,     // another attempt will follow: id, error_history, checkpoint; failures, lost, due. Also to keep a
+                     // checkpoint while one runs
     Ended = 4,       // a final state: all of the task's report but what Submitted holds; failures, lost
-    Requeued = 5,    // a final task was asked for again: id, error_history; failures, lost
+    Requeued = 5,    // a final task was asked for again: as Retried
     Forgotten = 6,   // the task has expired: id
-    Device = 7       // what main remembers of a device: device_id; device. The latest of a device counts
+    Device = 7  // what main remembers of a device: device_id; device. The latest of a device counts: the last one that
+                // a restart visits
   };
   Kind kind = Kind::Submitted;
   TaskReport task;             // of it, what the kind names
@@ -79,9 +83,9 @@ class Store {
   virtual std::size_t backlog_bytes() const = 0;
 
   // The record is not needed any more, once everything appended so far is durable: a Dispatched or Retried one when a
-  // later record of its task has been appended, all of a task's when it has been forgotten. Forgotten records and the
-  // former ones of a device are looked after by the store itself. A position is released once; what a restart finds and
-  // does not need is released then.
+  // later record of its task replaces it; all of a task's when it is forgotten, just before Forgotten is appended.
+  // Forgotten records and the former ones of a device are looked after by the store itself. A position is released
+  // once; what a restart finds and does not need is released then.
   virtual void release(Position position) = 0;
 
   // Asks for a record that was durable; the answer comes through fetched() with `token`. False: kFetchesMax are under
@@ -94,8 +98,8 @@ class Store {
   virtual std::size_t fetched(std::size_t max, const Fetched& visit) = 0;
 
   // After a restart, everything kept is visited once, `max` records at most in one call, 0 when none is ready yet.
-  // First, in order, the records of the tasks submitted since the lowest unfinished one, and the devices' (Queue); then
-  // those of the tasks before (History: nearly always finished). A task's own records always come in order, its
+  // First, in order, the records of the tasks submitted since the lowest unfinished one (Queue); then
+  // those before (History: tasks that are nearly always finished). A task's own records always come in order, its
   // Submitted one first; one that comes without (its task was forgotten) is to be released. Meanwhile everything else
   // here works. Errors: StorageFailed: the store is damaged, named with what to do; main ends.
   enum class Loading : std::uint8_t { Queue, History, Done };

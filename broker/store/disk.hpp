@@ -1,0 +1,125 @@
+// The embedded engine's hold on the disk: a RocksDB database of two column families and a small file beside it that
+// says what must be in there. The only files of the broker that know RocksDB. docs/storage.md has the layout and the
+// reasons.
+#pragma once
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "broker/store/batch.hpp"
+#include "common/base/result.hpp"
+
+namespace retire::store {
+
+// The file MARK: what must be there. Written beside and renamed, both made durable.
+struct Mark {
+  enum class State : std::uint32_t { Creating = 1, Open = 2, Clean = 3 };
+  std::uint32_t schema = 0;
+  State state = State::Creating;
+  std::uint64_t salt = 0;
+  std::uint64_t first = 1;     // batches before it are not needed any more, whether they are still there or not
+  std::uint64_t at_least = 0;  // the last batch (clean), or one that is known to be durable (open)
+};
+constexpr std::uint32_t kSchema = 1;
+
+Result<std::optional<Mark>> read_mark(rocksdb::Env& env, const std::string& directory);
+Status write_mark(rocksdb::Env& env, const std::string& directory, const Mark& mark);
+
+// The highest number of a batch whose header lies in the write-ahead logs, as bytes on the disk; 0 if there is none.
+// Reads past damage, which is what it is for.
+Result<std::uint64_t> highest_in_logs(rocksdb::Env& env, const std::string& directory, std::uint64_t salt);
+
+class Disk {
+ public:
+  static constexpr std::size_t kMemtableBytes = std::size_t{64} << 20;
+  struct Found {
+    bool fresh = true;
+    bool clean = true;
+    std::uint64_t last = 0;    // batch
+    std::uint64_t lowest = 1;  // first batch with a task that may be unfinished
+    std::uint64_t dropped_batches = 0;
+  };
+  // Makes the store if there is none. `env` must outlive it. Errors: Configuration, StorageFailed.
+  // `memtable_bytes`: how much of the records is gathered in memory before it becomes a data file.
+  static Result<std::unique_ptr<Disk>> open(const std::string& directory, rocksdb::Env& env,
+                                            std::size_t memtable_bytes = kMemtableBytes);
+  // Without changing anything; for a look at a store that nobody has open.
+  static Result<std::unique_ptr<Disk>> open_read_only(const std::string& directory, rocksdb::Env& env);
+  ~Disk();
+  Disk(const Disk&) = delete;
+
+  const Found& found() const { return found_; }
+  std::uint64_t salt() const { return mark_.salt; }
+  std::uint64_t first() const { return mark_.first; }
+
+  // One batch, durable when it returns.
+  Status write(std::uint64_t number, std::string_view value, std::string_view ids);
+  // One value in place of several: `parts` are their first batches. Becomes durable with the next batch.
+  Status replace(const std::vector<std::uint64_t>& parts, std::string_view value, std::string_view ids);
+  // What lies between gives its space back.
+  Status reclaim(std::uint64_t first, std::uint64_t last);
+  // Batches before it are given up.
+  Status drop_before(std::uint64_t first, std::uint64_t last_durable);
+  // Says in the mark what has left the log for data files, if that has happened since.
+  Status note_flushed(std::uint64_t last_durable);
+
+  // The segment that holds this batch, checked. Errors: StorageFailed, NotFound.
+  Result<std::shared_ptr<Segment>> read(std::uint64_t batch);
+
+  // Steps through the values of one column family from the segment that holds `from` on; checked, and each must follow
+  // the one before.
+  class Scan {
+   public:
+    // Nullptr at the end. Errors: StorageFailed, naming column family and batch.
+    Result<std::shared_ptr<Segment>> next();
+
+   private:
+    friend class Disk;
+    Disk* disk_ = nullptr;
+    const char* family_ = nullptr;
+    std::unique_ptr<rocksdb::Iterator> at_;
+    std::uint64_t expected_ = 0;  // 0: any
+    std::uint64_t last_ = 0;
+  };
+  enum class Family { Records, Ids };
+  Scan scan(Family family, std::uint64_t from, std::uint64_t last);
+
+  // Hard links and a little copying, into `directory`, which must not be there; looks as after an orderly end.
+  Status checkpoint(const std::string& directory);
+  // Reads every byte. Returns how many records there are.
+  Result<std::uint64_t> verify(std::uint64_t last);
+  Status compact();
+
+  std::uint64_t used_bytes() const;
+  std::uint64_t free_bytes() const;
+
+  // Everything into data files, and the mark of an orderly end at `last`.
+  Status close(std::uint64_t last);
+
+ private:
+  Disk(std::string directory, rocksdb::Env& env) : directory_(std::move(directory)), env_(env) {}
+  Status open_database(bool read_only);
+  Status look(std::uint64_t& last, std::uint64_t& lowest);
+  Status check_tail();
+  void close_database();
+
+  std::string directory_;
+  rocksdb::Env& env_;
+  std::size_t memtable_bytes_ = kMemtableBytes;
+  Mark mark_;
+  Found found_;
+  std::unique_ptr<rocksdb::DB> db_;
+  rocksdb::ColumnFamilyHandle* records_ = nullptr;
+  rocksdb::ColumnFamilyHandle* ids_ = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  std::shared_ptr<std::atomic<std::uint64_t>> flushes_ = std::make_shared<std::atomic<std::uint64_t>>(0);
+  std::uint64_t flushes_noted_ = 0;
+};
+
+}  // namespace retire::store

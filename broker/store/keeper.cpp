@@ -1,0 +1,151 @@
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "broker/store/engine.hpp"
+
+namespace retire::store {
+namespace {
+
+constexpr std::uint64_t kMeasureEvery = 4;  // rounds
+
+}  // namespace
+
+void Keeper::start(std::unique_ptr<AdminSocket> admin) {
+  admin_ = std::move(admin);
+  free_ = shared_.disk->free_bytes();
+  used_ = shared_.disk->used_bytes();
+  thread_ = std::thread([this] { run(); });
+}
+
+void Keeper::stop() {
+  stopping_ = true;
+  wake_.ring();
+  if (thread_.joinable()) thread_.join();
+  admin_.reset();
+}
+
+Space Keeper::space() const {
+  const std::uint64_t free = free_;
+  return {used_, free, free < options_.store.reserve_bytes};
+}
+
+void Keeper::run() {
+  const auto interval = std::chrono::duration_cast<std::chrono::milliseconds>(options_.keeper_interval);
+  while (!stopping_ && !shared_.failed()) {
+    std::array<pollfd, 2> waits = {{{wake_.descriptor(), POLLIN, 0}, {-1, POLLIN, 0}}};
+    if (admin_) waits[1].fd = admin_->descriptor();
+    ::poll(waits.data(), waits.size(), static_cast<int>(interval.count()));
+    if (stopping_ || shared_.failed()) return;
+    if (waits[1].revents != 0) admin_->serve([this](const std::string& request) { return serve(request); });
+    if (rounds_++ % kMeasureEvery == 0) {
+      free_ = shared_.disk->free_bytes();
+      used_ = shared_.disk->used_bytes();
+    }
+    if (const Status done = round(); !done.ok()) shared_.fail(done.error());
+  }
+}
+
+Status Keeper::round() {
+  std::uint64_t durable = 0;
+  std::uint64_t first = 0;
+  std::vector<TidyRun> runs;
+  {
+    const std::lock_guard lock(shared_.ledger_mutex);
+    durable = shared_.durable_batch;
+    const std::uint64_t before = shared_.ledger.bytes();
+    first = shared_.ledger.trim(durable + 1);
+    given_up_bytes_ += before - shared_.ledger.bytes();
+    runs = shared_.ledger.plan(options_.tidy);
+  }
+  if (Status noted = shared_.disk->note_flushed(durable); !noted.ok()) return noted;
+  // Before a Forgotten record goes, what it is about must be gone for good, over a restart too.
+  if (given_up_bytes_ >= options_.drop_bytes_min || (!runs.empty() && first > shared_.disk->first())) {
+    given_up_bytes_ = 0;
+    if (Status dropped = shared_.disk->drop_before(first, durable); !dropped.ok()) return dropped;
+  }
+  for (const TidyRun& run : runs) {
+    if (stopping_) return ok_status();
+    if (Status tidied = tidy_run(run); !tidied.ok()) return tidied;
+    if (to_reclaim_.bytes == 0) to_reclaim_.first = run.parts.front().first;
+    to_reclaim_.first = std::min(to_reclaim_.first, run.parts.front().first);
+    to_reclaim_.last = std::max(to_reclaim_.last, run.last);
+    to_reclaim_.bytes += run.garbage_bytes;
+  }
+  // What was rewritten lies on the disk until the data files it was in are.
+  if (to_reclaim_.bytes < options_.tidy.garbage_bytes_min || stopping_) return ok_status();
+  Status reclaimed = shared_.disk->reclaim(to_reclaim_.first, to_reclaim_.last);
+  to_reclaim_ = {};
+  return reclaimed;
+}
+
+Status Keeper::tidy_run(const TidyRun& run) {
+  SegmentWriter writer;
+  Ledger::Found found;
+  Header header{.first = run.parts.front().first, .last = run.last};
+  std::vector<std::uint64_t> parts;
+  for (const TidyRun::Part& part : run.parts) {
+    Result<std::shared_ptr<Segment>> read = shared_.disk->read(part.first);
+    if (!read.ok()) return read.error();
+    const Segment& segment = *read.value();
+    header.lowest = segment.header().lowest;
+    parts.push_back(part.first);
+    Segment::Cursor cursor(segment);
+    while (const std::optional<EntryHead> head = cursor.next()) {
+      if (head->type == kSpecEntry || run.dead.contains(head->position)) continue;
+      if (head->type == static_cast<std::uint8_t>(Record::Kind::Forgotten)) {
+        const std::lock_guard lock(shared_.ledger_mutex);
+        if (shared_.ledger.forgettable(head->of, run)) continue;
+        ++found.forgotten;
+      } else {
+        ++found.needed;
+      }
+      if (!writer.keep(*head, segment)) {
+        return Error{ErrorCode::StorageFailed,
+                     "batch " + std::to_string(part.first) + " of the store names a spec that it does not have"};
+      }
+    }
+    if (cursor.damaged()) {
+      return Error{ErrorCode::StorageFailed, "batch " + std::to_string(part.first) +
+                                                 " of the store cannot be read at byte " +
+                                                 std::to_string(cursor.place())};
+    }
+  }
+  writer.finish(header, shared_.disk->salt());
+  found.bytes = static_cast<std::uint32_t>(writer.bytes());
+  if (Status replaced = shared_.disk->replace(parts, writer.value(), writer.ids()); !replaced.ok()) return replaced;
+  const std::lock_guard lock(shared_.ledger_mutex);
+  shared_.ledger.tidied(run, found);
+  return ok_status();
+}
+
+std::string Keeper::serve(const std::string& request) {
+  std::uint64_t durable = 0;
+  {
+    const std::lock_guard lock(shared_.ledger_mutex);
+    durable = shared_.durable_batch;
+  }
+  const auto answer = [](const Status& status, const std::string& done) {
+    return status.ok() ? "ok " + done : "error " + status.error().detail;
+  };
+  if (request.starts_with("backup ")) {
+    const std::string target = request.substr(7);
+    return answer(shared_.disk->checkpoint(target), "backed up into " + target);
+  }
+  if (request == "verify") {
+    const Result<std::uint64_t> records = shared_.disk->verify(durable);
+    if (!records.ok()) return "error " + records.error().detail;
+    return "ok " + std::to_string(records.value()) + " records up to batch " + std::to_string(durable) + " are whole";
+  }
+  if (request == "compact") {
+    const std::uint64_t before = shared_.disk->used_bytes();
+    const Status compacted = shared_.disk->compact();
+    return answer(compacted,
+                  std::to_string(before) + " bytes before, " + std::to_string(shared_.disk->used_bytes()) + " now");
+  }
+  return "error main does not know the request \"" + request + "\"";
+}
+
+}  // namespace retire::store
