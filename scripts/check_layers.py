@@ -36,6 +36,7 @@ LIBRARIES = {
     "curl": r"curl/",
     "rocksdb": r"rocksdb/",
     "xxhash": r"xxhash\.h$",
+    "seccomp": r"seccomp\.h$",
     "benchmark": r"benchmark/",
     "hiredis": r"hiredis/",
     "gearman": r"libgearman/",

@@ -17,6 +17,7 @@ build=(
   libboost-dev                     # plugins/loader (Boost.DLL, headers only)
   libcurl4-openssl-dev             # handlers/http_request
   librocksdb-dev libxxhash-dev     # broker/store
+  libseccomp-dev                   # worker/sandbox
   python3                          # handlers/python_eval, scripts/quickstart.sh
 )
 test=(

@@ -42,9 +42,9 @@ std::string shown(const char* name) {
 
 }  // namespace
 
-Result<LoadedPlugin> LoadedPlugin::open(const std::filesystem::path& file) {
+Result<LoadedPlugin> LoadedPlugin::open(const std::filesystem::path& file, const std::filesystem::path& from) {
   std::error_code status;
-  const std::filesystem::path absolute = std::filesystem::absolute(file, status);
+  const std::filesystem::path absolute = std::filesystem::absolute(from, status);
   if (status || !std::filesystem::exists(absolute, status)) {
     return Error{ErrorCode::PluginNotFound, file.string() + ": no such file"};
   }
@@ -56,8 +56,9 @@ Result<LoadedPlugin> LoadedPlugin::open(const std::filesystem::path& file) {
   library->load(absolute, failed, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
   if (failed) {
     const char* why = dlerror();  // says more than the error code, and names the file itself
-    return refused(file, std::string("not a shared library that loads here: ") +
-                             (why != nullptr ? std::string(why) : failed.message()));
+    std::string reason = why != nullptr ? std::string(why) : failed.message();
+    if (reason.starts_with(absolute.string() + ": ")) reason.erase(0, absolute.string().size() + 2);
+    return refused(file, "not a shared library that loads here: " + reason);
   }
   if (!library->has(kEntrySymbol)) return refused(file, "not a plugin: it does not export rc_plugin_get");
 
@@ -98,7 +99,7 @@ Result<LoadedPlugin> LoadedPlugin::open(const std::filesystem::path& file) {
 
   loaded.name_ = text_of(plugin->name);
   loaded.version_ = text_of(plugin->version);
-  loaded.file_ = absolute;
+  loaded.file_ = std::filesystem::absolute(file, status);
   loaded.library_ = std::move(library);
   return loaded;
 }

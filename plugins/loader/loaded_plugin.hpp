@@ -69,7 +69,9 @@ class LoadedPlugin {
   // current directory. As long as a process holds the library of this path it gets the same code again, whatever the
   // file is by then: new code is for a new process (or for after the last instance is gone).
   // Errors: PluginNotFound (no such file), PluginRefused (not a plugin, wrong ABI, a table that makes no sense).
-  static Result<LoadedPlugin> open(const std::filesystem::path& file);
+  static Result<LoadedPlugin> open(const std::filesystem::path& file) { return open(file, file); }
+  // Loads `from`, which is an image of `file` (/proc/self/fd/N); errors name `file`.
+  static Result<LoadedPlugin> open(const std::filesystem::path& file, const std::filesystem::path& from);
 
   const std::filesystem::path& file() const { return file_; }
   const std::string& name() const { return name_; }

@@ -19,7 +19,7 @@ def cluster(own_cluster: Callable[..., Cluster]) -> Cluster:
 
 def test_a_draining_worker_finishes_what_runs_and_ends_with_0(cluster: Cluster, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    leaving = cluster.worker("leaving", "--allow", "command")
+    leaving = cluster.worker("leaving", "--allow", "command", "--sandbox", "off")
     running = cluster.submit("command", {"command": f"until test -e {gate}; do sleep 0.02; done; echo done"})
     cluster.until(running, "running")
     waiting = [cluster.submit("echo", n) for n in range(20)]
@@ -56,10 +56,10 @@ def test_an_idle_worker_ends_at_once(cluster: Cluster) -> None:
 def test_what_does_not_end_within_the_drain_timeout_goes_elsewhere(cluster: Cluster, tmp_path: Path) -> None:
     marker = tmp_path / "marker"
     line = f"if test -e {marker}; then echo second; else touch {marker}; sleep 600; fi"
-    leaving = cluster.worker("leaving", "--allow", "command", "--drain-timeout", "0.5")
+    leaving = cluster.worker("leaving", "--allow", "command", "--sandbox", "off", "--drain-timeout", "0.5")
     task_id = cluster.submit("command", {"command": line}, max_retries=0)
     eventually(marker.exists, "the first attempt runs")
-    cluster.worker("staying", "--allow", "command")
+    cluster.worker("staying", "--allow", "command", "--sandbox", "off")
     leaving.signal(signal.SIGTERM)
     result = cluster.wait(task_id)
     assert (result.status.value, result.worker_device_id) == ("success", "staying")

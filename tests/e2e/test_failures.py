@@ -16,7 +16,7 @@ from harness.waiting import eventually
 def cluster(clusters: Callable[..., Cluster]) -> Cluster:
     cluster = clusters("main")
     one = cluster.start_worker("one-slot", "--tag", "one")
-    many = cluster.start_worker("many-slots", "--allow", "command", "--tag", "many", slots=8)
+    many = cluster.start_worker("many-slots", "--allow", "command", "--sandbox", "off", "--tag", "many", slots=8)
     cluster.joined(one, many)
     return cluster
 

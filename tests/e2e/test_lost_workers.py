@@ -9,7 +9,7 @@ from typing import Callable
 
 import pytest
 
-from harness.cluster import QUICK_LOSS, Cluster
+from harness.cluster import QUICK_LOSS, Cluster, Worker
 from harness.process import exists
 from harness.waiting import eventually
 
@@ -31,11 +31,11 @@ def runs_on(cluster: Cluster, task_id: str, marker: Path) -> str:
 
 
 def test_a_killed_workers_task_finishes_on_another(cluster: Cluster, tmp_path: Path) -> None:
-    first = cluster.worker("first", "--allow", "command")
+    first = cluster.worker("first", "--allow", "command", "--sandbox", "off")
     marker = tmp_path / "marker"
     task_id = cluster.submit("command", once(marker), max_retries=0)
     assert runs_on(cluster, task_id, marker) == "first"
-    second = cluster.worker("second", "--allow", "command")
+    second = cluster.worker("second", "--allow", "command", "--sandbox", "off")
     hosts = first.children()
     assert hosts
     first.kill()
@@ -63,25 +63,25 @@ def test_a_killed_workers_device_comes_back_under_its_name(cluster: Cluster, tmp
 
 
 def test_at_most_once_fails_when_its_device_is_lost(cluster: Cluster, tmp_path: Path) -> None:
-    first = cluster.worker("first", "--allow", "command")
+    first = cluster.worker("first", "--allow", "command", "--sandbox", "off")
     marker = tmp_path / "marker"
     task_id = cluster.submit("command", once(marker), at_most_once=True)
     runs_on(cluster, task_id, marker)
-    cluster.worker("second", "--allow", "command")
+    cluster.worker("second", "--allow", "command", "--sandbox", "off")
     first.kill()
     assert cluster.wait(task_id).status.value == "failed"
     assert cluster.client.get_task(task_id).reason == "device_lost"
 
 
 def test_a_killed_handler_host_is_a_failed_attempt_and_no_more(cluster: Cluster, tmp_path: Path) -> None:
-    worker = cluster.worker("only", "--allow", "command", slots=2)
+    worker = cluster.worker("only", "--allow", "command", "--sandbox", "off", slots=2)
     marker = tmp_path / "marker"
     other = cluster.submit("sleep", {"duration": 600})
     cluster.until(other, "running")
-    hosts_before = set(worker.children())
+    hosts_before = set(hosts_of(worker))
     task_id = cluster.submit("command", once(marker))
     runs_on(cluster, task_id, marker)
-    (host,) = [pid for pid in worker.children() if runs_the_command(pid, marker)]
+    (host,) = [pid for pid in hosts_of(worker) if runs_the_command(pid, marker)]
     assert host not in hosts_before or len(hosts_before) > 1
     os.kill(host, signal.SIGKILL)
 
@@ -96,20 +96,28 @@ def test_a_killed_handler_host_is_a_failed_attempt_and_no_more(cluster: Cluster,
     assert cluster.client.cancel_task(other)
 
 
+def children_of(pid: int) -> list[int]:
+    return [int(word) for task in Path(f"/proc/{pid}/task").glob("*/children") for word in task.read_text().split()]
+
+
+def hosts_of(worker: Worker) -> list[int]:
+    """Each host has a supervisor between itself and the worker."""
+    return [host for supervisor in worker.children() for host in children_of(supervisor)]
+
+
 def runs_the_command(host: int, marker: Path) -> bool:
     """Whether the command that names this marker is a child of this host."""
-    for task in Path(f"/proc/{host}/task").glob("*/children"):
-        for child in task.read_text().split():
-            try:
-                if str(marker).encode() in Path(f"/proc/{child}/cmdline").read_bytes():
-                    return True
-            except OSError:
-                continue
+    for child in children_of(host):
+        try:
+            if str(marker).encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                return True
+        except OSError:
+            continue
     return False
 
 
 def test_a_host_that_dies_every_time_uses_up_the_retries(cluster: Cluster) -> None:
-    worker = cluster.worker("only", "--allow", "command")
+    worker = cluster.worker("only", "--allow", "command", "--sandbox", "off")
     killer = {"command": "kill -9 $PPID; sleep 600"}
     result = cluster.run("command", killer, max_retries=1)
     assert result.status.value == "failed"
@@ -122,12 +130,12 @@ def test_a_host_that_dies_every_time_uses_up_the_retries(cluster: Cluster) -> No
 def test_a_worker_that_stood_still_does_not_end_the_task_twice(cluster: Cluster, tmp_path: Path) -> None:
     """Frozen beyond its lease, then awake again: its late result is dropped, and it works on."""
     marker, count = tmp_path / "marker", tmp_path / "count"
-    frozen = cluster.worker("frozen", "--allow", "command")
+    frozen = cluster.worker("frozen", "--allow", "command", "--sandbox", "off")
     line = f"echo run >> {count}; if test -e {marker}; then exit 0; fi; touch {marker}; sleep 1; echo first"
     task_id = cluster.submit("command", {"command": line}, max_retries=0)
     runs_on(cluster, task_id, marker)
     frozen.signal(signal.SIGSTOP)
-    cluster.worker("awake", "--allow", "command", "--deny", "echo")
+    cluster.worker("awake", "--allow", "command", "--sandbox", "off", "--deny", "echo")
     result = cluster.wait(task_id)
     assert (result.status.value, result.worker_device_id, result.result_data["stdout"]) == (
         "success",

@@ -28,7 +28,7 @@ def restart(cluster: Cluster, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_worker_goes_on_when_main_was_restarted(cluster: Cluster, tmp_path: Path, how: str) -> None:
-    worker = cluster.worker("faithful", "--allow", "command")
+    worker = cluster.worker("faithful", "--allow", "command", "--sandbox", "off")
     gate = tmp_path / "gate"
     runs = cluster.submit("command", {"command": f"until test -e {gate}; do sleep 0.02; done"})
     cluster.until(runs, "running")

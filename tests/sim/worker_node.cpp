@@ -157,6 +157,7 @@ void WorkerNode::perform(worker::Effects& effects, TimePoint now) {
         if (running == order.sequence && !host.plan.ignores_cancel)
           finish_job(order.slot, host, Outcome::Cancelled, now);
         break;
+      case worker::Order::Kind::Terminate: break;  // those that ignore being cancelled ignore this too
       case worker::Order::Kind::Kill: lose_host(order.slot, host, now); break;
     }
   }

@@ -233,7 +233,7 @@ void Core::hand_over(SlotIndex index, std::size_t count_max, TimePoint now, Effe
     ++busy_;
     slot.exclusive = alone;
     slot.running = 0;
-    slot.deadline = slot.kill_at = TimePoint::max();
+    slot.deadline = slot.term_at = slot.kill_at = TimePoint::max();
     slot.killed = slot.taking_back = slot.answered = slot.never_began = false;
     slot.handed_at = slot.progress_at = now;
     slot.look_at = now + kLookAfter;

@@ -32,7 +32,7 @@ struct CoreConfig {
   InstanceId instance;
   std::uint64_t seed = 0;
   Duration drain_timeout = std::chrono::seconds(30);
-  // Between asking an attempt to end and killing its host.
+  // Between asking an attempt to end and killing its host; half of it is over when they are sent SIGTERM.
   Duration kill_grace = std::chrono::seconds(2);
   // A host that has not begun anything for this long after it was given work is killed.
   Duration start_timeout = std::chrono::seconds(60);

@@ -56,7 +56,7 @@ void Core::set_free(SlotIndex index) {
   idle_.push_back(index);
   slot.running = 0;
   slot.exclusive = slot.taking_back = false;
-  slot.look_at = slot.deadline = slot.kill_at = TimePoint::max();
+  slot.look_at = slot.deadline = slot.term_at = slot.kill_at = TimePoint::max();
 }
 
 void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, Effects& out) {
@@ -78,7 +78,7 @@ void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, E
   }
   if (slot.running == result.sequence) {
     slot.running = 0;
-    slot.deadline = slot.kill_at = TimePoint::max();
+    slot.deadline = slot.term_at = slot.kill_at = TimePoint::max();
   }
   if (!slot.idle()) {
     slot.progress_at = now;
@@ -121,8 +121,9 @@ void Core::ask_to_end(SlotIndex index, Sequence sequence, TimePoint now, Effects
   Slot& slot = slots_[index];
   if (slot.kill_at != TimePoint::max() || slot.killed) return;
   out.orders.push_back({Order::Kind::Cancel, index, sequence});
+  slot.term_at = now + config_.kill_grace / 2;
   slot.kill_at = now + config_.kill_grace;
-  look_next_ = std::min(look_next_, slot.kill_at);
+  look_next_ = std::min({look_next_, slot.term_at, slot.kill_at});
 }
 
 // The host of this slot is seen to be at `running`.
@@ -151,7 +152,7 @@ void Core::found_running(SlotIndex index, Sequence running, TimePoint started, T
     slot.killed = slot.never_began = true;
     out.orders.push_back({Order::Kind::Kill, index, 0});
   }
-  look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.kill_at});
+  look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.term_at, slot.kill_at});
 }
 
 void Core::on_looked(SlotIndex index, Sequence running, TimePoint started, TimePoint now, Effects& out) {
@@ -246,8 +247,12 @@ void Core::look_after_slots(TimePoint now, Effects& out) {
       out.orders.push_back({Order::Kind::Kill, s, 0});
     }
     if (slot.killed) {
-      slot.kill_at = slot.deadline = slot.look_at = TimePoint::max();
+      slot.term_at = slot.kill_at = slot.deadline = slot.look_at = TimePoint::max();
       continue;
+    }
+    if (now >= slot.term_at) {
+      slot.term_at = TimePoint::max();
+      out.orders.push_back({Order::Kind::Terminate, s, 0});
     }
     if (now >= slot.deadline) {
       slot.deadline = TimePoint::max();
@@ -260,7 +265,7 @@ void Core::look_after_slots(TimePoint now, Effects& out) {
       slot.look_at = now + kLookAfter;  // found_running() says better
       out.orders.push_back({Order::Kind::Look, s, 0});
     }
-    look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.kill_at});
+    look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.term_at, slot.kill_at});
   }
 }
 

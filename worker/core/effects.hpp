@@ -38,10 +38,11 @@ struct Handover {
 
 struct Order {
   enum class Kind : std::uint8_t {
-    Look,      // tell what runs there: Core::on_looked()
-    TakeBack,  // tell the host to begin nothing of what it has; then Core::on_taken_back()
-    Cancel,    // ask the attempt `sequence` to end
-    Kill       // end the host and all it has started; then Core::on_host_lost()
+    Look,       // tell what runs there: Core::on_looked()
+    TakeBack,   // tell the host to begin nothing of what it has; then Core::on_taken_back()
+    Cancel,     // ask the attempt `sequence` to end
+    Terminate,  // SIGTERM for the host and all it has started
+    Kill        // end the host and all it has started; then Core::on_host_lost()
   };
   Kind kind = Kind::Look;
   SlotIndex slot = 0;

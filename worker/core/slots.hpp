@@ -40,6 +40,7 @@ class Slot {
   Sequence running = 0;      // seen running when last looked into; 0: not known
   TimePoint look_at{};       // when to look into it; max: no need
   TimePoint deadline{};      // when `running` is overdue; max: not known
+  TimePoint term_at{};       // when its host is sent SIGTERM; max: it is not to be
   TimePoint kill_at{};       // when its host is killed; max: it is not to be
   bool killed = false;       // ordered already
   bool taking_back = false;  // ordered already

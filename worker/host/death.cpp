@@ -1,5 +1,6 @@
 #include "worker/host/death.hpp"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -8,7 +9,13 @@
 namespace retire::host {
 namespace {
 constexpr std::size_t kTailBytes = 4096;
+
+std::string size_text(std::uint64_t bytes) {
+  const std::uint64_t mib = (bytes + (std::uint64_t{1} << 19)) >> 20;
+  return mib >= 1024 && mib % 1024 == 0 ? std::to_string(mib / 1024) + " GiB" : std::to_string(mib) + " MiB";
 }
+
+}  // namespace
 
 std::string describe_exit(int status) {
   if (WIFSIGNALED(status)) {
@@ -17,6 +24,21 @@ std::string describe_exit(int status) {
     return "signal " + std::to_string(signal) + (name == nullptr ? "" : " (SIG" + std::string(name) + ")");
   }
   return "exit status " + std::to_string(WEXITSTATUS(status));
+}
+
+std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::Limits& limits) {
+  std::string out = describe_exit(status);
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  if (signal == SIGXFSZ) {
+    out += ", at the limit of " + size_text(limits.file_bytes) + " for a file";
+  } else if (signal == SIGXCPU) {
+    out += ", at the limit of " + std::to_string(limits.cpu_seconds) + " s of processor time";
+  } else if (limits.memory_bytes > 0 && peak_bytes >= limits.memory_bytes / 10 * 9) {
+    out += ", at the limit of " + size_text(limits.memory_bytes) + " of memory";
+  } else if (signal == SIGKILL) {
+    out += ", which may have been the kernel, out of memory";
+  }
+  return out + "; peak memory " + size_text(peak_bytes);
 }
 
 void OutputTail::add(std::string_view bytes) {

@@ -1,13 +1,20 @@
 // How a process ended, in words.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "worker/sandbox/policy.hpp"
 
 namespace retire::host {
 
 // `status` as waitpid() gave it: "signal 11 (SIGSEGV)", "exit status 3".
 std::string describe_exit(int status);
+
+// And what it had used, and the limit that it met, where that shows:
+// "signal 25 (SIGXFSZ), at the limit of 4 GiB for a file; peak memory 12 MiB".
+std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::Limits& limits);
 
 // The last of what a process prints, kept within a bound.
 class OutputTail {

@@ -30,14 +30,21 @@ Outcome outcome_of(int code) {
 
 }  // namespace
 
-HostLoop::HostLoop(int socket, SharedPage& page, std::string plugin_file)
-    : socket_(socket), page_(page), plugin_file_(std::move(plugin_file)), context_(page), ring_(page), in_(kReadBytes) {
-  Result<LoadedPlugin> plugin = LoadedPlugin::open(plugin_file_);
+HostLoop::HostLoop(int socket, SharedPage& page, std::string plugin_file, const sandbox::Policy& policy)
+    : socket_(socket),
+      page_(page),
+      plugin_file_(std::move(plugin_file)),
+      context_(page),
+      ring_(page),
+      leftovers_(policy, page),
+      in_(kReadBytes) {
+  Result<LoadedPlugin> plugin = LoadedPlugin::open(plugin_file_, kPluginFdPath);
   if (plugin.ok()) {
     plugin_ = std::move(plugin).value();
   } else {
     plugin_refusal_ = plugin.error().detail;
   }
+  close(kPluginFd);
 }
 
 int HostLoop::run() {
@@ -75,6 +82,7 @@ bool HostLoop::read_more() {
     in_end_ -= in_begin_;
     in_begin_ = 0;
   }
+  leftovers_.before_waiting(now_ns_);
   ring_doorbell();
   for (;;) {
     const ssize_t got = recv(socket_, in_.data() + in_end_, in_.size() - in_end_, 0);
@@ -197,6 +205,7 @@ void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload) {
   now_ns_ = monotonic_ns();
   header.outcome = static_cast<std::uint8_t>(outcome);
   header.run_ns = static_cast<std::uint64_t>(now_ns_ - begun_ns);
+  leftovers_.after_attempt(header.run_ns, now_ns_);
   answer(header, parts);
 }
 

@@ -11,6 +11,7 @@
 
 #include "plugins/loader/loaded_plugin.hpp"
 #include "worker/host/attempt_context.hpp"
+#include "worker/host/leftovers.hpp"
 #include "worker/host/result_ring.hpp"
 #include "worker/host/setup.hpp"
 #include "worker/host/shared_page.hpp"
@@ -20,7 +21,8 @@ namespace retire::host {
 
 class HostLoop {
  public:
-  HostLoop(int socket, SharedPage& page, std::string plugin_file);
+  // Loads the plugin from descriptor kPluginFd; `plugin_file` is its name. `policy` as it is in this process.
+  HostLoop(int socket, SharedPage& page, std::string plugin_file, const sandbox::Policy& policy);
 
   // Until the agent closes the socket; returns the process's exit status.
   int run();
@@ -52,6 +54,7 @@ class HostLoop {
   std::map<std::string, Handler, std::less<>> handlers_;
   AttemptContext context_;
   RingWriter ring_;
+  Leftovers leftovers_;
   std::vector<char> in_;
   std::size_t in_begin_ = 0;
   std::size_t in_end_ = 0;

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "common/base/assert.hpp"
+#include "worker/sandbox/processes.hpp"
 
 namespace retire::host {
 namespace {
@@ -32,6 +33,8 @@ HostPool::HostPool(HostPoolConfig config, HostEvents& events)
       events_(events),
       epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   RC_ASSERT(epoll_.get() >= 0);
+  if (config_.seats == nullptr) config_.seats = sandbox::Seats::make({});
+  sandbox::adopt_orphans();
 }
 
 HostPool::~HostPool() {
@@ -56,9 +59,9 @@ const HostPool::Host* HostPool::of_slot(std::uint32_t slot) const {
 HostPool::Host* HostPool::find_warm(const std::string& plugin_file) {
   Host* found = nullptr;
   for (const auto& host : hosts_) {
-    if (host->process->unanswered() > 0 || host->process->killed() || host->process->plugin_file() != plugin_file) {
+    const HostProcess& process = *host->process;
+    if (process.unanswered() > 0 || process.killed() || process.spent() || process.plugin_file() != plugin_file)
       continue;
-    }
     if (found == nullptr || host->used > found->used) found = host.get();
   }
   return found;
@@ -81,8 +84,13 @@ void HostPool::make_room() {
   if (alive < config_.slots + config_.warm_extra) return;
   Host* ended = oldest != nullptr ? oldest : taken_back;
   if (ended == nullptr) return;
-  ended->slot = UINT32_MAX;
-  ended->process->kill();
+  let_go(*ended);
+}
+
+// Ends a host that nobody waits for.
+void HostPool::let_go(Host& host) {
+  host.slot = UINT32_MAX;
+  host.process->kill();
 }
 
 void HostPool::watch(Host& host, int operation) {
@@ -94,6 +102,10 @@ void HostPool::watch(Host& host, int operation) {
 void HostPool::begin(std::uint32_t slot, const std::string& plugin_file, std::string_view handler, std::size_t count) {
   RC_ASSERT(current_ == nullptr);
   Host* host = of_slot(slot);
+  if (host != nullptr && host->process->spent() && host->process->unanswered() == 0) {
+    let_go(*host);
+    host = nullptr;
+  }
   if (host != nullptr && (host->process->plugin_file() != plugin_file || host->process->killed())) {
     host->slot = UINT32_MAX;
     host = nullptr;
@@ -104,7 +116,10 @@ void HostPool::begin(std::uint32_t slot, const std::string& plugin_file, std::st
   }
   if (host == nullptr) {
     make_room();
-    Result<std::unique_ptr<HostProcess>> started = HostProcess::start(config_.program, plugin_file, encoded_setup_);
+    Result<sandbox::Seat> seat = config_.seats->take();
+    Result<std::unique_ptr<HostProcess>> started =
+        seat.ok() ? HostProcess::start(config_.program, plugin_file, encoded_setup_, std::move(seat).value())
+                  : Result<std::unique_ptr<HostProcess>>(seat.error());
     if (!started.ok()) {
       failed_starts_.emplace_back(slot, Loss{0, started.error().detail, {}});
       return;
@@ -149,7 +164,12 @@ void HostPool::give_results(Host& host) {
   }
   if (any) events_.on_results_end();
   host.process->release();
-  if (host.process->broken() && !host.process->killed()) host.process->kill();
+  if (host.process->killed()) return;
+  if (host.process->broken()) {
+    host.process->kill();
+  } else if (host.process->unanswered() == 0 && host.process->spent() && current_ != &host) {
+    let_go(host);  // now and not when it is needed: what it could not clean up ends with it
+  }
 }
 
 void HostPool::poll() {
@@ -196,6 +216,7 @@ void HostPool::reap() {
     }
     give_results(host);
     host.process->read_output(kOutputAtEnd);
+    orphans_ |= host.process->unsupervised();
     const std::unique_ptr<Host> gone = std::move(hosts_[i]);
     hosts_.erase(hosts_.begin() + static_cast<std::ptrdiff_t>(i));
     if (gone->slot != UINT32_MAX && gone->process->unanswered() > 0) {
@@ -206,6 +227,7 @@ void HostPool::reap() {
       events_.on_host_lost(gone->slot, {0, gone->process->reason(), {}});
     }
   }
+  if (orphans_) orphans_ = !end_orphans();  // their ends bring us here again
 }
 
 HostPool::Seen HostPool::look(std::uint32_t slot) const {
@@ -225,6 +247,10 @@ HostPool::Seen HostPool::take_back(std::uint32_t slot) {
 
 void HostPool::cancel(std::uint32_t slot, std::uint64_t sequence) {
   if (Host* host = of_slot(slot)) host->process->cancel(sequence);
+}
+
+void HostPool::terminate(std::uint32_t slot) {
+  if (Host* host = of_slot(slot)) host->process->terminate();
 }
 
 void HostPool::kill(std::uint32_t slot) {

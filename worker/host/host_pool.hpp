@@ -33,7 +33,8 @@ struct HostPoolConfig {
   std::string program;  // retire-cluster-handler-host
   Setup setup;
   std::uint32_t slots = 1;
-  std::uint32_t warm_extra = 4;  // hosts kept beside one for each slot
+  std::uint32_t warm_extra = 4;           // hosts kept beside one for each slot
+  std::shared_ptr<sandbox::Seats> seats;  // null: no sandbox
 };
 
 class HostPool {
@@ -65,11 +66,13 @@ class HostPool {
   // Results that lie ready are given first.
   Seen take_back(std::uint32_t slot);
   void cancel(std::uint32_t slot, std::uint64_t sequence);
+  // SIGTERM for the host and all it has started.
+  void terminate(std::uint32_t slot);
   void kill(std::uint32_t slot);
 
   std::size_t size() const { return hosts_.size(); }
   std::uint64_t started() const { return started_; }
-  pid_t pid_of(std::uint32_t slot) const;
+  pid_t pid_of(std::uint32_t slot) const;  // its supervisor's
 
  private:
   struct Host {
@@ -84,6 +87,7 @@ class HostPool {
   const Host* of_slot(std::uint32_t slot) const;
   Host* find_warm(const std::string& plugin_file);
   void make_room();
+  void let_go(Host& host);
   void give_results(Host& host);
   void flush(Host& host);
   void watch(Host& host, int operation);
@@ -97,6 +101,7 @@ class HostPool {
   std::vector<std::pair<std::uint32_t, Loss>> failed_starts_;
   std::uint64_t uses_ = 0;
   std::uint64_t started_ = 0;
+  bool orphans_ = false;  // what a killed supervisor has left may be among our children
 };
 
 }  // namespace retire::host

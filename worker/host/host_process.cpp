@@ -13,6 +13,7 @@
 
 #include "common/model/limits.hpp"
 #include "common/protocol/codec.hpp"
+#include "worker/host/wire.hpp"
 
 namespace retire::host {
 namespace {
@@ -22,6 +23,9 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 constexpr std::size_t kRecordMax =
     kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax + kErrorMessageBytesMax + 4096;
 constexpr std::size_t kBufferKept = std::size_t{1} << 20;
+// Then a host is replaced, for what it may have gathered unseen. At full speed that is every few seconds, and a start
+// costs a few milliseconds.
+constexpr std::size_t kAttemptsMax = 10'000'000;
 
 template <class Header>
 void append(std::string& out, const Header& header) {
@@ -31,31 +35,36 @@ void append(std::string& out, const Header& header) {
 }  // namespace
 
 Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& program, const std::string& plugin_file,
-                                                        const std::string& encoded_setup) {
+                                                        const std::string& encoded_setup, sandbox::Seat seat) {
   Result<PageMapping> page = PageMapping::create();
   if (!page.ok()) return page.error();
-  Result<Spawned> spawned = spawn_host(program, {"--run", plugin_file}, page.value().descriptor());
+  Result<Spawned> spawned = spawn_host(program, {"--run", plugin_file}, {page.value().descriptor(), -1, seat.lock()});
   if (!spawned.ok()) return spawned.error();
   page.value().close_descriptor();
-  std::unique_ptr<HostProcess> host(new HostProcess(std::move(spawned).value(), std::move(page).value(), plugin_file));
+  const std::string policy = sandbox::encode(seat.policy());
+  std::unique_ptr<HostProcess> host(
+      new HostProcess(std::move(spawned).value(), std::move(page).value(), plugin_file, std::move(seat)));
+  append(host->out_, static_cast<std::uint32_t>(policy.size()));
+  host->out_ += policy;
   append(host->out_, static_cast<std::uint32_t>(encoded_setup.size()));
   host->out_ += encoded_setup;
   return host;
 }
 
-HostProcess::HostProcess(Spawned spawned, PageMapping page, std::string plugin_file)
+HostProcess::HostProcess(Spawned spawned, PageMapping page, std::string plugin_file, sandbox::Seat seat)
     : plugin_file_(std::move(plugin_file)),
       pid_(spawned.pid),
       socket_(std::move(spawned.socket)),
       output_(std::move(spawned.output)),
+      report_(std::move(spawned.report)),
+      seat_(std::move(seat)),
       page_(std::move(page)),
       ring_(page_.page()) {}
 
 HostProcess::~HostProcess() {
   if (!reaped_) {
-    kill_group(pid_);
-    while (waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+    end_host(pid_);
+    wait_for_end(pid_);
   }
 }
 
@@ -207,23 +216,30 @@ void HostProcess::cancel(std::uint64_t sequence) {
   futex_wake(page_.page().cancel_wake);
 }
 
+void HostProcess::terminate() { ::kill(pid_, SIGUSR1); }
+
 void HostProcess::kill() {
   killed_ = true;
-  kill_group(pid_);
+  end_host(pid_);
 }
+
+bool HostProcess::spent() const { return handed_ >= kAttemptsMax || page_.page().retiring.load() != 0; }
 
 bool HostProcess::reap() {
   if (reaped_) return true;
-  siginfo_t ended{};
-  if (waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0)
-    return false;
-  // Whatever it has started and left in its group goes with it; now, while the number is still its own.
-  kill_group(pid_);
   int status = 0;
-  const pid_t got = waitpid(pid_, &status, 0);
+  if (!has_ended(pid_, status)) return false;
   reaped_ = true;
-  reason_ = broken_ ? "handler process wrote over its own memory and was killed"
-                    : "handler process died: " + (got < 0 ? std::string("unknown reason") : describe_exit(status));
+  HostReport report;
+  const bool reported = read(report_.get(), &report, sizeof report) == static_cast<ssize_t>(sizeof report);
+  unsupervised_ = !reported && WIFSIGNALED(status);
+  if (broken_) {
+    reason_ = "handler process wrote over its own memory and was killed";
+  } else {
+    reason_ = "handler process died: ";
+    reason_ +=
+        reported ? describe_death(report.status, report.peak_bytes, seat_.policy().limits) : describe_exit(status);
+  }
   return true;
 }
 

@@ -1,6 +1,6 @@
 // The agent's side of one handler host. Nothing here blocks.
 //
-// Owns the process: it is killed, with all of its group, when this goes. Threads: one.
+// Owns the process: it is ended, with all it has started, when this goes. Threads: one.
 #pragma once
 
 #include <sys/types.h>
@@ -20,6 +20,7 @@
 #include "worker/host/setup.hpp"
 #include "worker/host/shared_page.hpp"
 #include "worker/host/spawn.hpp"
+#include "worker/sandbox/seats.hpp"
 
 namespace retire::host {
 
@@ -49,13 +50,13 @@ class HostProcess {
  public:
   // Errors: Io.
   static Result<std::unique_ptr<HostProcess>> start(const std::string& program, const std::string& plugin_file,
-                                                    const std::string& encoded_setup);
+                                                    const std::string& encoded_setup, sandbox::Seat seat);
   ~HostProcess();
   HostProcess(const HostProcess&) = delete;
   HostProcess& operator=(const HostProcess&) = delete;
 
   const std::string& plugin_file() const { return plugin_file_; }
-  pid_t pid() const { return pid_; }
+  pid_t pid() const { return pid_; }  // of its supervisor
   int socket() const { return socket_.get(); }
   int output() const { return output_.get(); }
 
@@ -81,24 +82,31 @@ class HostProcess {
   TimePoint started() const;
   void take_back();  // of everything handed over so far, nothing more is begun
   void cancel(std::uint64_t sequence);
+  void terminate();  // SIGTERM to it and all it has started
   void kill();
   bool killed() const { return killed_; }
 
-  // True once the process is gone; then reason() says how.
+  // True once the process is gone and with it all that it had started; then reason() says how.
   bool reap();
   const std::string& reason() const { return reason_; }
+  // After reap(): its supervisor was killed, so that what it had started may be left, and is ours to end.
+  bool unsupervised() const { return unsupervised_; }
   std::string output_text() const { return tail_.text(); }
 
   std::size_t unanswered() const { return handed_ - answered_; }
+  // It has had its share of work, or asks to be replaced: to be given no more.
+  bool spent() const;
 
  private:
-  HostProcess(Spawned spawned, PageMapping page, std::string plugin_file);
+  HostProcess(Spawned spawned, PageMapping page, std::string plugin_file, sandbox::Seat seat);
   const AttemptResult* checked(const ResultHeader& header, const ResultParts& parts);
 
   std::string plugin_file_;
   pid_t pid_;
   Fd socket_;
   Fd output_;
+  Fd report_;
+  sandbox::Seat seat_;
   PageMapping page_;
   RingReader ring_;
   std::string out_;
@@ -116,6 +124,7 @@ class HostProcess {
   bool broken_ = false;
   bool killed_ = false;
   bool reaped_ = false;
+  bool unsupervised_ = false;
 };
 
 }  // namespace retire::host

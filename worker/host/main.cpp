@@ -1,54 +1,86 @@
 // retire-cluster-handler-host: started by a worker, to run the handlers of one plugin away from it.
 //
-//   --run FILE PARENT     serve: socket and shared page are descriptors 3 and 4; ends with the process PARENT
-//   --probe FILE PARENT   say what FILE offers, on descriptor 3, after reading a setup there
-//   --probe FILE          the same for people, on stdout
+//   --run FILE PARENT     serve: socket, shared page and plugin are descriptors 3, 4 and 5; ends with the process
+//   PARENT
+//   --probe FILE PARENT   say what FILE offers, on descriptor 3, after reading a policy and a setup there
+//   --check PARENT        say what of the policy read there this machine can do, a line for each feature
+//   --probe FILE          what FILE offers for people, on stdout, without a sandbox
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/prctl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <cstdio>
-#include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include "worker/host/host_loop.hpp"
+#include "worker/host/message.hpp"
 #include "worker/host/probe_mode.hpp"
+#include "worker/host/supervisor.hpp"
 #include "worker/host/wire.hpp"
+#include "worker/sandbox/enter.hpp"
 
 namespace {
 
-// Dies with the worker. Asked for by ourselves after exec, so the parent may have gone before: then it is not the same.
-bool tie_to_parent(const char* parent) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  return std::to_string(getppid()) == parent;
+using namespace retire::host;
+
+constexpr std::string_view kUsage =
+    "retire-cluster-handler-host: started by retire-cluster-worker; by hand only: --probe PLUGIN-FILE\n";
+
+// Opened while we may read it, before the sandbox; a copy, so that it does not matter who may read the file itself.
+void hold_plugin(const char* file) {
+  const int from = open(file, O_RDONLY | O_CLOEXEC);
+  const int to = memfd_create("plugin", 0);
+  if (from >= 0 && to >= 0) {
+    while (sendfile(to, from, nullptr, std::size_t{1} << 20) > 0) {
+    }
+    dup2(to, kPluginFd);
+  }
+  if (to >= 0 && to != kPluginFd) close(to);
+  if (from >= 0 && from != kPluginFd) close(from);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  using namespace retire::host;
-  const std::string_view mode = argc > 1 ? argv[1] : "";
-  if (mode == "--version") {
-    std::puts("retire-cluster-handler-host " RC_VERSION);
-    return 0;
-  }
-  if (mode == "--probe" && argc == 3) return probe_plugin_file(argv[2], -1, STDOUT_FILENO);
-  if ((mode != "--probe" && mode != "--run") || argc != 4) {
-    std::fputs("retire-cluster-handler-host: started by retire-cluster-worker; by hand only: --probe PLUGIN-FILE\n",
-               stderr);
-    return 2;
-  }
-  if (!tie_to_parent(argv[3])) return 1;
-  // Processes that handlers start do not inherit these.
-  fcntl(kSocketFd, F_SETFD, FD_CLOEXEC);
-  if (mode == "--probe") return probe_plugin_file(argv[2], kSocketFd, kSocketFd);
-
+int serve(const char* file, const retire::sandbox::Policy& policy) {
   auto page = PageMapping::map(kPageFd);
   if (!page.ok()) {
     std::fprintf(stderr, "%s\n", page.error().detail.c_str());
     return 1;
   }
-  // No destructors of plugins: the socket is closed, so nobody waits for anything any more.
-  std::_Exit(HostLoop(kSocketFd, page.value().page(), argv[2]).run());
+  return HostLoop(kSocketFd, page.value().page(), file, policy).run();
+}
+
+int check(const retire::sandbox::Policy& policy) {
+  std::string text;
+  for (const std::string& line : retire::sandbox::inspect(policy)) text += line + '\n';
+  return write_all(kSocketFd, text) ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string_view mode = argc > 1 ? argv[1] : "";
+  if (mode == "--version") {
+    std::puts("retire-cluster-handler-host " RC_VERSION);
+    return 0;
+  }
+  if (mode == "--probe" && argc == 3) return probe_plugin_file(argv[2], argv[2], -1, STDOUT_FILENO);
+  const bool known = mode == "--check" ? argc == 3 : (mode == "--probe" || mode == "--run") && argc == 4;
+  if (!known) {
+    std::fwrite(kUsage.data(), 1, kUsage.size(), stderr);
+    return 2;
+  }
+  const char* file = argv[2];
+  std::string encoded;
+  retire::sandbox::Policy policy;
+  if (!read_message(kSocketFd, kPolicyBytesMax, encoded) || !retire::sandbox::decode(encoded, policy)) return 1;
+  // Processes that handlers start do not inherit these.
+  for (const int descriptor : {kSocketFd, kReportFd, kUserLockFd}) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  if (mode != "--check" && fcntl(kPluginFd, F_GETFD) < 0) hold_plugin(file);
+  fcntl(kPluginFd, F_SETFD, FD_CLOEXEC);
+  supervise(policy, kReportFd, argv[argc - 1], [&](const retire::sandbox::Policy& here) {
+    if (mode == "--check") return check(here);
+    if (mode == "--probe") return probe_plugin_file(file, kPluginFdPath, kSocketFd, kSocketFd);
+    return serve(file, here);
+  });
 }

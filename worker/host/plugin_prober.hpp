@@ -6,12 +6,13 @@
 #include "common/base/time.hpp"
 #include "worker/host/manifest.hpp"
 #include "worker/host/setup.hpp"
+#include "worker/sandbox/seats.hpp"
 
 namespace retire::host {
 
-// Blocks, at most `timeout`. Errors: PluginRefused, naming the file and why: not a plugin, another ABI, it died or it
-// took too long; Io when no process could be started.
+// On a seat of its own, under the same sandbox as its hosts. Blocks, at most `timeout`. Errors: PluginRefused, naming
+// the file and why: not a plugin, another ABI, it died or it took too long; Io when no process could be started.
 Result<Manifest> probe_plugin(const std::string& program, const std::string& plugin_file, const Setup& setup,
-                              Duration timeout);
+                              Duration timeout, sandbox::Seats& seats);
 
 }  // namespace retire::host

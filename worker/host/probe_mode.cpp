@@ -1,13 +1,10 @@
 #include "worker/host/probe_mode.hpp"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdint>
-#include <cstring>
 
 #include "plugins/loader/loaded_plugin.hpp"
 #include "worker/host/manifest.hpp"
+#include "worker/host/message.hpp"
 #include "worker/host/setup.hpp"
 
 namespace retire::host {
@@ -15,44 +12,17 @@ namespace {
 
 constexpr std::uint32_t kSetupMax = 16u << 20;
 
-bool read_exactly(int from, char* to, std::size_t size) {
-  while (size > 0) {
-    const ssize_t got = read(from, to, size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    to += got;
-    size -= static_cast<std::size_t>(got);
-  }
-  return true;
-}
-
-bool write_all(int to, const std::string& bytes) {
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t wrote = write(to, bytes.data() + done, bytes.size() - done);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote <= 0) return false;
-    done += static_cast<std::size_t>(wrote);
-  }
-  return true;
-}
-
 bool read_setup(int from, Setup& setup) {
-  std::uint32_t size = 0;
-  char head[sizeof size];
-  if (!read_exactly(from, head, sizeof head)) return false;
-  std::memcpy(&size, head, sizeof size);
-  if (size > kSetupMax) return false;
-  std::string body(size, '\0');
-  return read_exactly(from, body.data(), size) && decode_setup(body, setup);
+  std::string body;
+  return read_message(from, kSetupMax, body) && decode_setup(body, setup);
 }
 
 }  // namespace
 
-int probe_plugin_file(const std::string& file, int setup_from, int out) {
+int probe_plugin_file(const std::string& file, const std::string& load_from, int setup_from, int out) {
   Setup told;
   if (setup_from >= 0 && !read_setup(setup_from, told)) return 1;
-  const Result<LoadedPlugin> plugin = LoadedPlugin::open(file);
+  const Result<LoadedPlugin> plugin = LoadedPlugin::open(file, load_from);
   if (!plugin.ok()) return write_all(out, encode_refusal(plugin.error().detail)) ? 0 : 1;
 
   rc_setup setup{};

@@ -24,6 +24,7 @@ struct SharedPage {
   std::atomic<std::int64_t> started_ns{0};            // when, by CLOCK_MONOTONIC
   alignas(64) std::atomic<std::uint64_t> written{0};  // bytes ever written to the ring
   std::atomic<std::uint32_t> waits_for_room{0};
+  std::atomic<std::uint32_t> retiring{0};  // not 0: to be given no more; it has grown, or cannot be cleaned
 
   // The agent's.
   alignas(64) std::atomic<std::uint64_t> cancel{0};  // sequence that is to end; compared with the one that runs

@@ -4,14 +4,17 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <set>
 
 #include "worker/host/wire.hpp"
+#include "worker/sandbox/processes.hpp"
 
 namespace retire::host {
 namespace {
@@ -47,6 +50,12 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
+// The supervisors that have not been waited for. Of the one thread that starts them.
+std::set<pid_t>& alive() {
+  static std::set<pid_t> pids;
+  return pids;
+}
+
 struct Actions {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
@@ -68,7 +77,7 @@ void Fd::reset() {
   if (descriptor_ >= 0) close(std::exchange(descriptor_, -1));
 }
 
-Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> arguments, int page) {
+Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> arguments, const Inherited& inherited) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) return failed("socketpair", errno);
   Fd ours(pair[0]);
@@ -77,9 +86,15 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   if (pipe2(pipe_ends, O_CLOEXEC) != 0) return failed("pipe", errno);
   Fd output(pipe_ends[0]);
   const Fd printed(moved_up(pipe_ends[1]));
-  if (theirs.get() < 0 || printed.get() < 0) return failed("descriptors for a handler process", errno);
+  if (pipe2(pipe_ends, O_CLOEXEC) != 0) return failed("pipe", errno);
+  Fd report(pipe_ends[0]);
+  const Fd reported(moved_up(pipe_ends[1]));
+  if (theirs.get() < 0 || printed.get() < 0 || reported.get() < 0) {
+    return failed("descriptors for a handler process", errno);
+  }
   fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   fcntl(output.get(), F_SETFL, O_NONBLOCK);
+  fcntl(report.get(), F_SETFL, O_NONBLOCK);
 
   arguments.insert(arguments.begin(), program);
   arguments.push_back(std::to_string(getpid()));
@@ -90,12 +105,21 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   posix_spawn_file_actions_adddup2(&actions.files, printed.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions.files, printed.get(), STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions.files, theirs.get(), kSocketFd);
-  Fd page_copy;
-  if (page >= 0) {
-    page_copy = Fd(fcntl(page, F_DUPFD_CLOEXEC, kFirstFree));
-    posix_spawn_file_actions_adddup2(&actions.files, page_copy.get(), kPageFd);
+  posix_spawn_file_actions_adddup2(&actions.files, reported.get(), kReportFd);
+  std::array<Fd, 3> copies;
+  const std::array given{std::pair{inherited.page, kPageFd}, std::pair{inherited.plugin, kPluginFd},
+                         std::pair{inherited.user_lock, kUserLockFd}};
+  for (std::size_t i = 0; i < given.size(); ++i) {
+    const auto [from, as] = given.at(i);
+    if (from < 0) {
+      posix_spawn_file_actions_addclose(&actions.files, as);
+      continue;
+    }
+    copies.at(i) = Fd(fcntl(from, F_DUPFD_CLOEXEC, kFirstFree));
+    if (copies.at(i).get() < 0) return failed("descriptors for a handler process", errno);
+    posix_spawn_file_actions_adddup2(&actions.files, copies.at(i).get(), as);
   }
-  posix_spawn_file_actions_addclosefrom_np(&actions.files, page >= 0 ? kPageFd + 1 : kSocketFd + 1);
+  posix_spawn_file_actions_addclosefrom_np(&actions.files, kUserLockFd + 1);
   sigset_t none;
   sigset_t all;
   sigemptyset(&none);
@@ -108,13 +132,27 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   const int error = posix_spawn(&pid, program.c_str(), &actions.files, &actions.attributes, pointers(arguments).data(),
                                 pointers(environment).data());
   if (error != 0) return failed("handler process " + program + " cannot be started", error);
-  return Spawned{pid, std::move(ours), std::move(output)};
+  alive().insert(pid);
+  return Spawned{pid, std::move(ours), std::move(output), std::move(report)};
 }
 
-void kill_group(pid_t pid) {
-  if (pid <= 0) return;
-  kill(-pid, SIGKILL);
-  kill(pid, SIGKILL);
+void end_host(pid_t pid) { kill(pid, SIGTERM); }
+
+int wait_for_end(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  alive().erase(pid);
+  return status;
 }
+
+bool has_ended(pid_t pid, int& status) {
+  const pid_t got = waitpid(pid, &status, WNOHANG);
+  if (got == 0 || (got < 0 && errno == EINTR)) return false;
+  alive().erase(pid);
+  return true;
+}
+
+bool end_orphans() { return sandbox::end_other_children(alive()); }
 
 }  // namespace retire::host

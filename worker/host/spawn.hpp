@@ -1,5 +1,5 @@
-// Starts a handler host: exec'ed, never a forked copy; in a session of its own; with a clean environment and no other
-// descriptors than it is meant to have. (The sandbox of a later version is set up here and in the host's main.)
+// Starts a handler host's program: exec'ed, never a forked copy; in a session of its own; with a clean environment and
+// no other descriptors than it is meant to have. What starts is the supervisor (supervisor.hpp), and the host below it.
 #pragma once
 
 #include <sys/types.h>
@@ -33,13 +33,28 @@ struct Spawned {
   pid_t pid = -1;
   Fd socket;  // ours, not blocking
   Fd output;  // what it prints, to be read; not blocking
+  Fd report;  // where its HostReport comes; not blocking
 };
 
-// Runs `program` with `arguments` (without the program's name); `page` becomes its descriptor 4, if it is not -1.
-// Its parent process number is added as the last argument. Errors: Io, naming what failed.
-Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> arguments, int page);
+// Descriptors for it, beside its socket; -1: none. They stay the caller's.
+struct Inherited {
+  int page = -1;
+  int plugin = -1;
+  int user_lock = -1;
+};
 
-// Ends the process and everything of its group, without asking.
-void kill_group(pid_t pid);
+// Runs `program` with `arguments` (without the program's name). Its parent process number is added as the last
+// argument. The first message on the socket is to be its policy. Errors: Io, naming what failed.
+Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> arguments, const Inherited& inherited);
+
+// Asks the supervisor to end the host and everything it has started; it ends when nothing is left.
+void end_host(pid_t pid);
+// And waits for that. Returns the supervisor's status.
+int wait_for_end(pid_t pid);
+// Without waiting: true once it has ended.
+bool has_ended(pid_t pid, int& status);
+
+// Ends what has come to this process from supervisors that were killed. True when nothing of the kind is left.
+bool end_orphans();
 
 }  // namespace retire::host

@@ -2,10 +2,11 @@
 // structures in native form; still, the agent believes nothing that a host says: a handler may have written over it.
 //
 // Socket, both ways: a u32 length and that many bytes.
-//   agent → host   the first is a setup: SetupHeader, device, settings
+//   agent → host   the first is a policy (sandbox/policy.hpp), the second a setup: SetupHeader, device, settings
 //                  then runs: RunsHeader, the handler's name, and for each attempt RunHeader and its payload
 //   host → agent   length 0: results lie ready in the ring
 //                  else one result too large for the ring: ResultHeader and its bytes
+// Report: when nothing of a host is left, its supervisor writes one HostReport.
 // Ring: see result_ring.hpp. Shared words: see shared_page.hpp.
 #pragma once
 
@@ -16,6 +17,18 @@ namespace retire::host {
 
 constexpr int kSocketFd = 3;  // in a host
 constexpr int kPageFd = 4;
+constexpr int kPluginFd = 5;  // the image of the plugin's file
+constexpr const char* kPluginFdPath = "/proc/self/fd/5";
+constexpr int kReportFd = 6;    // the supervisor's, not the host's
+constexpr int kUserLockFd = 7;  // as well: holds the user that the host runs as
+
+constexpr std::uint32_t kPolicyBytesMax = 1u << 20;
+
+struct HostReport {
+  std::int32_t status = 0;  // as wait() gives it
+  std::uint32_t unused = 0;
+  std::uint64_t peak_bytes = 0;  // the most that was resident, of the host or of a process it waited for
+};
 
 struct SetupHeader {
   std::uint32_t device_bytes = 0;

@@ -254,6 +254,7 @@ void Agent::obey(const Order& order) {
       break;
     }
     case Order::Kind::Cancel: pool_.cancel(order.slot, order.sequence); break;
+    case Order::Kind::Terminate: pool_.terminate(order.slot); break;
     case Order::Kind::Kill: pool_.kill(order.slot); break;
   }
 }

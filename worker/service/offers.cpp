@@ -54,7 +54,7 @@ bool is_offered(const OfferRules& rules, const std::string& type, bool off_by_de
 }
 
 Result<Offers> find_offers(const std::string& handler_host, const std::vector<std::filesystem::path>& directories,
-                           const OfferRules& rules, const host::Setup& setup) {
+                           const OfferRules& rules, const host::Setup& setup, sandbox::Seats& seats) {
   Offers offers;
   std::set<std::string> seen;
   for (const std::filesystem::path& directory : directories) {
@@ -71,7 +71,7 @@ Result<Offers> find_offers(const std::string& handler_host, const std::vector<st
         offers.refused.push_back(file.string() + " is refused: " + trusted.error().detail);
         continue;
       }
-      const Result<host::Manifest> manifest = host::probe_plugin(handler_host, file, setup, kProbeTimeout);
+      const Result<host::Manifest> manifest = host::probe_plugin(handler_host, file, setup, kProbeTimeout, seats);
       if (manifest.ok()) {
         add_plugin(file, manifest.value(), rules, offers, seen);
       } else {

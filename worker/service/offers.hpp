@@ -8,6 +8,7 @@
 
 #include "common/base/result.hpp"
 #include "worker/host/setup.hpp"
+#include "worker/sandbox/seats.hpp"
 
 namespace retire::worker {
 
@@ -30,6 +31,6 @@ bool is_offered(const OfferRules& rules, const std::string& type, bool off_by_de
 // Checks and probes each plugin of `directories`, each in a process of its own; where two offer a type, the first
 // counts. Errors: Configuration for a directory that cannot be read, unless it is the last one: the installed one.
 Result<Offers> find_offers(const std::string& handler_host, const std::vector<std::filesystem::path>& directories,
-                           const OfferRules& rules, const host::Setup& setup);
+                           const OfferRules& rules, const host::Setup& setup, sandbox::Seats& seats);
 
 }  // namespace retire::worker

@@ -91,14 +91,18 @@ void declare_flags(config::Flags& flags, Options& options) {
 
   flags.add("sandbox", options.sandbox, "how handlers are locked in")
       .value_name("LEVEL")
-      .one_of({"off", "basic", "strict"})
-      .later("sandboxes come with a later version; handlers run in processes of their own, not locked in");
+      .one_of({"off", "basic", "strict"});
   flags.add("run-as", options.run_as, "the user that handlers run as, when the worker is root")
       .value_name("USER")
-      .later("it comes with the sandboxes of a later version");
-  flags.add("allow-path", options.allow_paths, "a directory that handlers may write to")
-      .value_name("DIR")
-      .later("it comes with the sandboxes of a later version");
+      .default_text("one for each host, of nobody else");
+  flags.add("allow-path", options.allow_paths, "a directory that handlers may read and write").value_name("DIR");
+  flags.add("handler-memory-gb", options.handler_memory_gb, "memory that each process of a handler may use")
+      .value_name("GB")
+      .range(0, kQuantityMax)
+      .default_text("an equal share for each slot");
+  flags.add("handler-processes", options.handler_processes, "processes and threads that a handler may have at once")
+      .value_name("N")
+      .range(8, 100'000);
   flags.add("token", options.token, "credential to join with")
       .value_name("TOKEN")
       .secret()

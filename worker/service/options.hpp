@@ -29,10 +29,13 @@ struct Options {
   probe::Overrides overrides;
   DutyOptions duty;
 
-  // Validated, without effect yet.
   std::string sandbox = "basic";
   std::string run_as;
   std::vector<std::string> allow_paths;
+  double handler_memory_gb = 0;  // 0: an equal share for each slot
+  std::uint32_t handler_processes = 256;
+
+  // Validated, without effect yet.
   std::string token;
   std::string token_file;
   bool insecure = false;

@@ -72,6 +72,7 @@ std::string device_text(const Capabilities& device) {
   line("storage", fmt::format("{:.1f} GB", device.storage_total_gb));
   line("gpu", device.has_gpu ? "yes" : "no");
   line("internet", device.has_internet ? "yes" : "no");
+  line("sandbox", std::string(to_string(device.isolation)));
   line("tags", listed(device.tags));
   line("handlers", listed(device.handlers));
   line("slots", std::to_string(device.slots));

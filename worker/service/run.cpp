@@ -14,6 +14,7 @@
 #include "worker/service/locations.hpp"
 #include "worker/service/offers.hpp"
 #include "worker/service/report.hpp"
+#include "worker/service/sandboxing.hpp"
 
 namespace retire::worker {
 namespace {
@@ -49,13 +50,17 @@ struct Described {
   Capabilities device;
   Offers offers;
   host::Setup setup;
+  Sandboxing sandboxing;
 };
 
 Result<Described> describe(const Options& options, const Locations& locations, std::string device_id) {
   Described out;
   out.device = probe::probe_device(probe::surroundings(options.data_dir), options.overrides);
   out.device.device_id = std::move(device_id);
-  out.device.isolation = Isolation::Off;
+  Result<Sandboxing> sandboxing = set_up_sandbox(options, out.device, locations.handler_host);
+  if (!sandboxing.ok()) return sandboxing.error();
+  out.sandboxing = std::move(sandboxing).value();
+  out.device.isolation = out.sandboxing.achieved;
   if (out.device.device_id.empty()) {
     const auto random = static_cast<std::uint32_t>(random_bits());
     out.device.device_id = probe::make_device_id(out.device.platform, probe::host_name(), random);
@@ -63,8 +68,8 @@ Result<Described> describe(const Options& options, const Locations& locations, s
   std::vector<std::filesystem::path> directories(options.plugin_dirs.begin(), options.plugin_dirs.end());
   directories.push_back(locations.plugins);
   const OfferRules rules{options.allow, options.deny, options.only};
-  Result<Offers> offers =
-      find_offers(locations.handler_host, directories, rules, host::make_setup(out.device, options.http_allow));
+  Result<Offers> offers = find_offers(locations.handler_host, directories, rules,
+                                      host::make_setup(out.device, options.http_allow), *out.sandboxing.seats);
   if (!offers.ok()) return offers.error();
   out.offers = std::move(offers).value();
   for (const auto& [type, file] : out.offers.files) out.device.handlers.push_back(type);
@@ -124,6 +129,8 @@ Exit run(const Options& options, const config::Parsed& parsed) {
     const Result<std::string> kept = probe::keep_device_id(options.data_dir, device.device.device_id);
     if (!kept.ok()) return fail(kept.error());
   }
+  logging::info("sandbox {}", device.sandboxing.summary);
+  for (const std::string& line : device.sandboxing.warnings) logging::warn("{}", line);
   for (const std::string& line : device.offers.refused) logging::warn("{}", line);
   for (const std::string& line : device.offers.notes) logging::warn("{}", line);
   if (device.device.handlers.empty()) logging::warn("no task type is offered: see --plugin-dir, --allow and --only");
@@ -145,6 +152,7 @@ Exit run(const Options& options, const config::Parsed& parsed) {
   config.pool.program = locations.handler_host;
   config.pool.setup = device.setup;
   config.pool.slots = device.device.slots;
+  config.pool.seats = device.sandboxing.seats;
   config.plugin_files = device.offers.files;
   config.outbox = std::filesystem::path(options.data_dir) / "outbox";
   config.duty = duty_config(options.duty);

@@ -55,11 +55,16 @@ TEST(CoreHosts, TimeoutAsksThenKills) {
   ASSERT_EQ(h.orders.size(), 1u);
   EXPECT_EQ(h.orders[0].kind, Order::Kind::Cancel);
   EXPECT_EQ(h.orders[0].sequence, h.given[0].sequence);
-  h.advance(1990ms);
+  h.advance(990ms);
   EXPECT_EQ(h.orders.size(), 1u);
   h.advance(20ms);
   ASSERT_EQ(h.orders.size(), 2u);
-  EXPECT_EQ(h.orders[1].kind, Order::Kind::Kill);
+  EXPECT_EQ(h.orders[1].kind, Order::Kind::Terminate);
+  h.advance(980ms);
+  EXPECT_EQ(h.orders.size(), 2u);
+  h.advance(20ms);
+  ASSERT_EQ(h.orders.size(), 3u);
+  EXPECT_EQ(h.orders[2].kind, Order::Kind::Kill);
   h.assign({2});
   EXPECT_EQ(h.given.size(), 1u);  // the slot is not free before nothing of it is left
   h.lost(0, h.given[0].sequence, "handler process died: signal 9 (SIGKILL)");

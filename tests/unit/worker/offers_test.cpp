@@ -51,7 +51,7 @@ class OffersOf : public testing::Test {
     return to;
   }
   Offers find(const OfferRules& rules = {}) {
-    Result<Offers> offers = find_offers(kHost, {directory}, rules, {});
+    Result<Offers> offers = find_offers(kHost, {directory}, rules, {}, *sandbox::Seats::make({}));
     EXPECT_TRUE(offers.ok());
     return std::move(offers).value();
   }
@@ -102,11 +102,12 @@ TEST_F(OffersOf, RulesThatChangeNothingAreNoted) {
 }
 
 TEST_F(OffersOf, ADirectoryThatIsMissingIsAnErrorUnlessItIsTheInstalledOne) {
-  const Result<Offers> given = find_offers(kHost, {directory / "missing", directory}, {}, {});
+  const Result<Offers> given =
+      find_offers(kHost, {directory / "missing", directory}, {}, {}, *sandbox::Seats::make({}));
   ASSERT_FALSE(given.ok());
   EXPECT_EQ(given.error().code, ErrorCode::Configuration);
   EXPECT_THAT(given.error().detail, HasSubstr("missing"));
-  EXPECT_TRUE(find_offers(kHost, {directory, directory / "missing"}, {}, {}).ok());
+  EXPECT_TRUE(find_offers(kHost, {directory, directory / "missing"}, {}, {}, *sandbox::Seats::make({})).ok());
 }
 
 TEST(Cidr, IsAnAddressOrANetwork) {

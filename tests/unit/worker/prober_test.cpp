@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 constexpr const char* kHost = RC_BINARY_DIR "/libexec/retire-cluster/retire-cluster-handler-host";
 
 Result<Manifest> probe(const std::string& name, Duration timeout = 20s) {
-  return probe_plugin(kHost, RC_TEST_PLUGINS "/" + name + ".so", {}, timeout);
+  return probe_plugin(kHost, RC_TEST_PLUGINS "/" + name + ".so", {}, timeout, *sandbox::Seats::make({}));
 }
 
 TEST(Prober, SaysWhatAPluginOffers) {
@@ -46,7 +46,7 @@ TEST(Prober, APluginThatDiesIsRefusedWithItsLastWords) {
 TEST(Prober, WhatIsNoPluginIsRefusedNamingTheFile) {
   const std::string file = testing::TempDir() + "not_a_plugin.so";
   std::ofstream(file) << "hello";
-  const Result<Manifest> manifest = probe_plugin(kHost, file, {}, 20s);
+  const Result<Manifest> manifest = probe_plugin(kHost, file, {}, 20s, *sandbox::Seats::make({}));
   ASSERT_FALSE(manifest.ok());
   EXPECT_THAT(manifest.error().detail, HasSubstr(file));
   EXPECT_FALSE(probe("missing").ok());
@@ -59,7 +59,7 @@ TEST(Prober, HasATimeLimit) {
 }
 
 TEST(Prober, AMissingHostProgramIsSaid) {
-  const Result<Manifest> manifest = probe_plugin("/nonexistent/host", "x.so", {}, 5s);
+  const Result<Manifest> manifest = probe_plugin("/nonexistent/host", "x.so", {}, 5s, *sandbox::Seats::make({}));
   ASSERT_FALSE(manifest.ok());
   EXPECT_EQ(manifest.error().code, ErrorCode::Io);
 }

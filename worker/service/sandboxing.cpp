@@ -1,0 +1,115 @@
+#include "worker/service/sandboxing.hpp"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <filesystem>
+
+#include "worker/host/sandbox_check.hpp"
+
+namespace retire::worker {
+namespace {
+
+constexpr std::uint64_t kMemoryLeast = std::uint64_t{256} << 20;
+constexpr double kGigabyte = 1024.0 * 1024.0 * 1024.0;
+
+Error wrong(std::string detail) { return {ErrorCode::Configuration, std::move(detail)}; }
+
+sandbox::Level level_of(const std::string& name) {
+  if (name == "off") return sandbox::Level::Off;
+  return name == "strict" ? sandbox::Level::Strict : sandbox::Level::Basic;
+}
+
+Isolation isolation_of(sandbox::Level level) {
+  if (level == sandbox::Level::Off) return Isolation::Off;
+  return level == sandbox::Level::Strict ? Isolation::Strict : Isolation::Basic;
+}
+
+Status find_user(const std::string& name, sandbox::SeatsConfig& config) {
+  if (geteuid() != 0) return wrong("--run-as " + name + ": only root can run handlers as somebody else");
+  std::array<char, 16384> text{};
+  passwd entry{};
+  passwd* found = nullptr;
+  getpwnam_r(name.c_str(), &entry, text.data(), text.size(), &found);
+  if (found == nullptr) return wrong("--run-as " + name + ": there is no such user");
+  if (found->pw_uid == 0) return wrong("--run-as " + name + " is root; to lock nothing in, say --sandbox off");
+  config.run_as = found->pw_uid;
+  config.run_as_group = found->pw_gid;
+  return ok_status();
+}
+
+std::string joined(const std::vector<std::string>& parts) {
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : ", ") + part;
+  return out;
+}
+
+std::string temporary_directory() {
+  const char* named = std::getenv("TMPDIR");
+  return named != nullptr && named[0] == '/' ? named : "/tmp";
+}
+
+}  // namespace
+
+Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& device, const std::string& handler_host) {
+  sandbox::SeatsConfig config;
+  config.level = level_of(options.sandbox);
+  config.temporary = temporary_directory();
+  config.limits.processes = options.handler_processes;
+  const double share = options.handler_memory_gb > 0
+                           ? options.handler_memory_gb
+                           : device.memory_total_gb / std::max(device.slots, std::uint32_t{1});
+  config.limits.memory_bytes = std::max(static_cast<std::uint64_t>(share * kGigabyte), kMemoryLeast);
+  if (!options.run_as.empty()) {
+    if (Status found = find_user(options.run_as, config); !found.ok()) return found.error();
+  }
+  for (const std::string& path : options.allow_paths) {
+    std::error_code failed;
+    const std::filesystem::path whole = std::filesystem::canonical(path, failed);
+    if (failed) return wrong("--allow-path " + path + ": " + failed.message());
+    if (!std::filesystem::is_directory(whole, failed)) return wrong("--allow-path " + path + ": not a directory");
+    config.writable.push_back(whole);
+  }
+
+  Sandboxing out;
+  out.seats = sandbox::Seats::make(config);
+  Result<host::SandboxCheck> check = host::check_sandbox(handler_host, *out.seats);
+  if (!check.ok()) return check.error();
+  if (config.level == sandbox::Level::Off) {
+    out.summary = geteuid() == 0 ? "off: handlers run as root and may do anything"
+                                 : "off: handlers may do whatever the worker's user may";
+    return out;
+  }
+  const auto has_all = [&] { return check.value().achieved == config.level; };
+  const auto why_not = [&] {
+    return check.value().failed.empty() ? joined(check.value().missing) : check.value().failed;
+  };
+  if (config.level == sandbox::Level::Strict && !has_all()) {
+    return wrong("--sandbox strict cannot be had here: " + why_not() + "; --sandbox basic asks for less");
+  }
+  if (!has_all() && config.filter &&
+      why_not().find("seccomp") != std::string::npos) {  // the rest is better than nothing
+    config.filter = false;
+    out.seats = sandbox::Seats::make(config);
+    check = host::check_sandbox(handler_host, *out.seats);
+    if (!check.ok()) return check.error();
+  }
+  if (!check.value().failed.empty()) {
+    return wrong("--sandbox basic cannot be had here: " + check.value().failed + "; --sandbox off asks for nothing");
+  }
+  out.achieved = isolation_of(check.value().achieved);
+  out.summary = std::string(to_string(out.achieved)) + ": " + joined(check.value().works);
+  for (const std::string& missing : check.value().missing) out.warnings.push_back("sandbox lacks " + missing);
+  if (config.run_as) {
+    out.warnings.push_back(
+        "--run-as " + options.run_as +
+        ": all handlers run as this user, so those of one slot can signal "
+        "those of another and use up its limit of processes; without the flag each has its own user");
+  }
+  return out;
+}
+
+}  // namespace retire::worker
