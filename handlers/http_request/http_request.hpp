@@ -5,6 +5,7 @@
 #include <msgpack.hpp>
 #include <retire_cluster/context.hpp>
 #include <string>
+#include <vector>
 
 #include "handlers/http_request/transfer.hpp"
 
@@ -22,7 +23,9 @@ class HttpRequestHandler {
  public:
   // Reads "http_allow" of the worker's settings; throws when an entry is not a CIDR.
   explicit HttpRequestHandler(const retire_cluster::Setup& setup);
-  explicit HttpRequestHandler(AddressPolicy policy) : transfer_(std::move(policy)) {}
+  // `names` as of Transfer.
+  explicit HttpRequestHandler(AddressPolicy policy, std::vector<std::string> names = {})
+      : transfer_(std::move(policy), std::move(names)) {}
 
   // An answer is a success whatever its status is.
   HttpResult run(const msgpack::object& payload, retire_cluster::Context& context);

@@ -71,11 +71,13 @@ struct Transfer::Exchange {
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
-Transfer::Transfer(AddressPolicy policy)
+Transfer::Transfer(AddressPolicy policy, std::vector<std::string> names)
     : policy_(std::move(policy)),
+      names_(nullptr, &curl_slist_free_all),
       multi_(new_multi(), &curl_multi_cleanup),
       easy_(curl_easy_init(), &curl_easy_cleanup) {
   if (!easy_) throw std::bad_alloc();
+  for (const std::string& name : names) append(names_, name);
 }
 
 Transfer::~Transfer() = default;
@@ -155,12 +157,17 @@ void Transfer::prepare(const HttpRequest& request, double seconds, Exchange& exc
   set(CURLOPT_SSL_VERIFYPEER, 1L);
   set(CURLOPT_SSL_VERIFYHOST, 2L);
   set(CURLOPT_TIMEOUT_MS, std::max(1L, std::lround(seconds * 1000)));
+  set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, std::lround(std::min(seconds, kHttpConnectSecondsMax) * 1000)));
+#if LIBCURL_VERSION_NUM >= 0x075700
+  set(CURLOPT_QUICK_EXIT, 1L);  // the end of an exchange does not wait for a resolver that hangs
+#endif
   set(CURLOPT_OPENSOCKETFUNCTION, &Transfer::on_open_socket);
   set(CURLOPT_OPENSOCKETDATA, &exchange);
   set(CURLOPT_WRITEFUNCTION, &Transfer::on_body);
   set(CURLOPT_WRITEDATA, &exchange);
   set(CURLOPT_HEADERFUNCTION, &Transfer::on_header);
   set(CURLOPT_HEADERDATA, &exchange);
+  if (names_) set(CURLOPT_RESOLVE, names_.get());
   set(CURLOPT_USERAGENT, "retire-cluster/" RC_VERSION);
 
   for (const auto& [name, value] : request.headers) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "handlers/http_request/address_policy.hpp"
 #include "handlers/http_request/request.hpp"
@@ -15,6 +16,7 @@
 namespace retire::handlers {
 
 inline constexpr std::size_t kHttpBodyMax = std::size_t{10} * 1024 * 1024;
+inline constexpr double kHttpConnectSecondsMax = 10;  // for the name, the connection and TLS together
 inline constexpr std::size_t kHttpHeadersMax = std::size_t{256} * 1024;
 
 struct HttpResponse {
@@ -27,7 +29,8 @@ struct HttpResponse {
 // Keeps its connections open between requests. One thread at a time.
 class Transfer {
  public:
-  explicit Transfer(AddressPolicy policy);
+  // `names`: what names lead to, "HOST:PORT:ADDRESS[,ADDRESS]", in place of asking the resolver; for tests.
+  explicit Transfer(AddressPolicy policy, std::vector<std::string> names = {});
   ~Transfer();
   Transfer(const Transfer&) = delete;
   Transfer& operator=(const Transfer&) = delete;
@@ -47,6 +50,7 @@ class Transfer {
   [[noreturn]] void throw_failure(CURLcode code, const Exchange& exchange, double seconds) const;
 
   AddressPolicy policy_;
+  std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> names_;
   std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi_;
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy_;
 };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import ssl
 import threading
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -72,6 +73,20 @@ def url() -> Iterator[str]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def untrusted_url() -> Iterator[str]:
+    """A server with TLS whose certificate nobody has signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).parent / "data" / "untrusted.pem")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"https://localhost:{server.server_address[1]}/file"
     server.shutdown()
     server.server_close()
 
@@ -296,6 +311,11 @@ def test_http_request_refuses(cluster: Cluster, payload: Any, words: list[str]) 
     refused_at_once(cluster, cluster.run("http_request", payload, **OPEN), *words)
 
 
+def test_http_request_trusts_no_certificate_that_nobody_signed(cluster: Cluster, untrusted_url: str) -> None:
+    result = cluster.run("http_request", {"url": untrusted_url}, **OPEN)
+    refused_at_once(cluster, result, "certificate")
+
+
 def test_http_request_not_reached_is_repeated(cluster: Cluster) -> None:
     result = cluster.run("http_request", {"url": "http://127.0.0.1:1/"}, max_retries=1, **OPEN)
     assert result.status.value == "failed"
@@ -365,6 +385,21 @@ def test_command_has_a_timeout_of_its_own(cluster: Cluster) -> None:
 )
 def test_command_refuses(cluster: Cluster, payload: Any, words: list[str]) -> None:
     refused_at_once(cluster, cluster.run("command", payload, **OPEN), *words)
+
+
+def test_command_leaves_nothing_that_fled_from_its_group(cluster: Cluster, tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    line = f"(setsid sh -c 'echo $$ >> {pids}; sleep 1000' &) ; until test -s {pids}; do sleep 0.02; done"
+    succeeded(cluster.run("command", {"command": line}, **OPEN))
+    state = Path(f"/proc/{pids.read_text().strip()}/stat")
+    assert not state.exists()
+
+
+def test_system_info_tells_the_battery_and_the_models(cluster: Cluster) -> None:
+    data = succeeded(cluster.run("system_info", {}, **OPEN))
+    assert {"battery", "temperature_celsius", "cpu_model", "machine_model"} <= set(data)
+    if data["battery"] is not None:
+        assert set(data["battery"]) == {"percent", "on_battery", "charging", "temperature_celsius"}
 
 
 def test_the_workers_lived_through_all_this(cluster: Cluster) -> None:

@@ -321,6 +321,167 @@ TEST(HttpRequestPolicy, RefusesEveryWayToAnAddressThatIsNotGlobal) {
   EXPECT_EQ(server.request_count(), 0u);
 }
 
+// A handler that asks no resolver: what each name leads to is said here. Empty: it succeeded.
+std::string failure_with(const std::vector<std::string>& names, std::vector<Cidr> allowed, const std::string& url) {
+  HttpRequestHandler handler(AddressPolicy(std::move(allowed)), names);
+  const std::string payload = test::to_msgpack({{"url", url}, {"timeout", 5}});
+  const msgpack::object_handle decoded = msgpack::unpack(payload.data(), payload.size());
+  FakeAttempt attempt;
+  retire_cluster::Context context(&attempt.context());
+  try {
+    handler.run(decoded.get(), context);
+  } catch (const retire_cluster::PermanentError& error) {
+    return error.what();
+  } catch (const std::exception& error) {
+    return std::string("may be repeated: ") + error.what();
+  }
+  return "";
+}
+
+struct Vector {
+  const char* address;  // as the resolver gives it
+  const char* what;     // as it is refused
+};
+constexpr Vector kVectors[] = {
+    {"127.0.0.1", "127.0.0.1 is loopback"},
+    {"127.0.0.53", "127.0.0.53 is loopback"},
+    {"127.255.255.255", "127.255.255.255 is loopback"},
+    {"0.0.0.0", "0.0.0.0 is unspecified"},
+    {"0.0.0.1", "0.0.0.1 is unspecified"},
+    {"10.0.0.1", "10.0.0.1 is private"},
+    {"172.16.5.4", "172.16.5.4 is private"},
+    {"172.31.255.254", "172.31.255.254 is private"},
+    {"192.168.0.1", "192.168.0.1 is private"},
+    {"169.254.169.254", "169.254.169.254 is cloud metadata"},
+    {"169.254.170.2", "169.254.170.2 is cloud metadata"},
+    {"169.254.1.1", "169.254.1.1 is link-local"},
+    {"100.100.100.200", "100.100.100.200 is cloud metadata"},
+    {"168.63.129.16", "168.63.129.16 is cloud metadata"},
+    {"100.64.0.1", "100.64.0.1 is carrier-grade NAT"},
+    {"100.127.255.254", "100.127.255.254 is carrier-grade NAT"},
+    {"192.0.0.8", "192.0.0.8 is reserved"},
+    {"192.0.2.55", "192.0.2.55 is documentation"},
+    {"192.88.99.1", "192.88.99.1 is 6to4 relay"},
+    {"198.18.0.1", "198.18.0.1 is benchmarking"},
+    {"198.51.100.7", "198.51.100.7 is documentation"},
+    {"203.0.113.7", "203.0.113.7 is documentation"},
+    {"224.0.0.251", "224.0.0.251 is multicast"},
+    {"239.255.255.250", "239.255.255.250 is multicast"},
+    {"240.0.0.1", "240.0.0.1 is reserved"},
+    {"255.255.255.255", "255.255.255.255 is broadcast"},
+    {"[::]", ":: is unspecified"},
+    {"[::1]", "::1 is loopback"},
+    {"[::ffff:127.0.0.1]", "::ffff:127.0.0.1 is IPv4-mapped"},
+    {"[::ffff:10.0.0.1]", "::ffff:10.0.0.1 is IPv4-mapped"},
+    {"[::ffff:169.254.169.254]", "::ffff:169.254.169.254 is IPv4-mapped"},
+    {"[::7f00:1]", "is IPv4-compatible"},
+    {"[::ffff:0:7f00:1]", "is reserved"},  // translated by SIIT
+    {"[64:ff9b::7f00:1]", "64:ff9b::7f00:1 is NAT64"},
+    {"[64:ff9b::a9fe:a9fe]", "64:ff9b::a9fe:a9fe is NAT64"},
+    {"[64:ff9b:1::a00:1]", "64:ff9b:1::a00:1 is local NAT64"},
+    {"[100::1]", "100::1 is discard-only"},
+    {"[2001:0:7f00:1::]", "2001:0:7f00:1:: is Teredo"},
+    {"[2001:db8::1]", "2001:db8::1 is documentation"},
+    {"[2002:7f00:1::]", "2002:7f00:1:: is 6to4"},
+    {"[2002:a9fe:a9fe::]", "2002:a9fe:a9fe:: is 6to4"},
+    {"[fc00::1]", "fc00::1 is unique local"},
+    {"[fd00:ec2::254]", "fd00:ec2::254 is cloud metadata"},
+    {"[fe80::1]", "fe80::1 is link-local"},
+    {"[fec0::1]", "fec0::1 is site-local"},
+    {"[ff02::1]", "ff02::1 is multicast"},
+    {"[ff05::1:3]", "ff05::1:3 is multicast"},
+    {"[5f00::1]", "5f00::1 is reserved"},
+};
+static_assert(std::size(kVectors) >= 40);
+
+TEST(HttpRequestPolicy, RefusesANameThatLeadsToAnAddressThatIsNotGlobal) {
+  const HttpServer server(answer);
+  const std::string port = std::to_string(server.port());
+  for (const Vector& vector : kVectors) {
+    if (vector.address[0] == '[' && !has_ipv6()) continue;
+    const std::string failure = failure_with({"innocent.example:" + port + ":" + vector.address}, {},
+                                             "http://innocent.example:" + port + "/hello");
+    EXPECT_THAT(failure, StartsWith("refused: ")) << vector.address;
+    EXPECT_THAT(failure, HasSubstr(vector.what)) << vector.address;
+  }
+  EXPECT_EQ(server.request_count(), 0u);
+}
+
+TEST(HttpRequestPolicy, RefusesARedirectToANameThatLeadsToSuchAnAddress) {
+  const HttpServer server(answer);
+  std::size_t asked = 0;
+  for (const Vector& vector : kVectors) {
+    if (vector.address[0] == '[' && !has_ipv6()) continue;
+    if (std::string_view(vector.address) == "127.0.0.1") continue;  // allowed here, for the first hop
+    ++asked;
+    const std::string failure =
+        failure_with({"second.example:80:" + std::string(vector.address)}, {*parse_cidr("127.0.0.1")},
+                     server.url("/to/307/http://second.example/hello"));
+    EXPECT_THAT(failure, StartsWith("refused: ")) << vector.address;
+    EXPECT_THAT(failure, HasSubstr(vector.what)) << vector.address;
+  }
+  EXPECT_EQ(server.request_count(), asked) << "each came as far as the first hop";
+}
+
+TEST(HttpRequestPolicy, ANameWithSeveralAddressesGoesOnlyToThoseThatAreAllowed) {
+  const HttpServer server(answer);
+  const std::string port = std::to_string(server.port());
+  const std::string url = "http://both.example:" + port + "/hello";
+  EXPECT_EQ(failure_with({"both.example:" + port + ":127.0.0.2,127.0.0.1"}, {*parse_cidr("127.0.0.1")}, url), "");
+  EXPECT_EQ(server.request_count(), 1u);
+  EXPECT_THAT(failure_with({"both.example:" + port + ":10.0.0.1,192.168.0.1"}, {*parse_cidr("127.0.0.1")}, url),
+              StartsWith("refused: 10.0.0.1 is private"));
+}
+
+// Spellings that some parser takes for 127.0.0.1. Where libcurl does too, the policy refuses; where it does not, they
+// are no URL or no name. Nothing of it reaches the server.
+TEST(HttpRequestPolicy, OddSpellingsOfLoopbackGoNowhere) {
+  const HttpServer server(answer);
+  for (const std::string host : {"127.0.0.1.",
+                                 "127.0.0.1..",
+                                 "0x7f.0x0.0x0.0x1",
+                                 "0x7F000001",
+                                 "127.0x1",
+                                 "127.0.01",
+
+                                 "127.00000000001",
+                                 "4294967297",
+                                 "2130706433.",
+                                 "%31%32%37.0.0.1",
+                                 "127%2e0%2e0%2e1",
+                                 "127.0.0.1%00.example.invalid",
+                                 "\uff11\uff12\uff17.\uff10.\uff10.\uff11",
+                                 "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460",
+                                 "127\u30020\u30020\u30021",
+                                 "\u24db\u24de\u24d2\u24d0\u24db\u24d7\u24de\u24e2\u24e3",
+                                 "localhost.",
+                                 "LocalHost",
+                                 "example.invalid@127.0.0.1",
+                                 "127.0.0.1#@example.invalid",
+                                 "127.0.0.1\\@example.invalid",
+                                 "[::ffff:0x7f.1]",
+                                 "[0::1]",
+                                 "[::00001]",
+                                 "[::1%251]",
+                                 "[::%31]",
+                                 "-1.0.0.1"}) {
+    const std::string failure = failure_with({}, {}, "http://" + host + ":" + std::to_string(server.port()) + "/hello");
+    EXPECT_NE(failure, "") << host;
+  }
+  EXPECT_EQ(server.request_count(), 0u);
+}
+
+TEST(HttpRequestPolicy, AHeaderOrAUserNameDoesNotChangeWhereItGoes) {
+  const HttpServer server(answer);
+  const std::string port = std::to_string(server.port());
+  test::Hosted http(retire_cluster::handler<HttpRequestHandler>("http_request", ""));
+  FakeAttempt attempt;
+  EXPECT_EQ(http.run({{"url", "http://127.0.0.1:" + port}, {"headers", {{"Host", "example.com"}}}}, attempt),
+            RC_FAILED_PERMANENTLY);
+  EXPECT_THAT(attempt.error, StartsWith("refused: 127.0.0.1 is loopback"));
+  EXPECT_EQ(server.request_count(), 0u);
+}
+
 TEST(HttpRequestPolicy, RefusesOtherSchemes) {
   test::Hosted http(retire_cluster::handler<HttpRequestHandler>("http_request", ""),
                     {{"http_allow", {"0.0.0.0/0", "::/0"}}});
