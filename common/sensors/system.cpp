@@ -58,6 +58,24 @@ Properties android_properties(const std::filesystem::path& root, Duration timeou
   return text ? parse_build_prop(*text) : Properties();
 }
 
+std::string read_machine_model(const std::filesystem::path& root, const Properties& android) {
+  const auto joined = [](std::string_view maker, std::string_view model) {
+    if (maker.empty() || model.starts_with(maker)) return std::string(model);
+    return std::string(maker) + " " + std::string(model);
+  };
+  if (const std::string_view model = value_of(android, "ro.product.model"); !model.empty()) {
+    return joined(value_of(android, "ro.product.manufacturer"), model);
+  }
+  if (const auto model = read_small_file(root / "sys/class/dmi/id/product_name")) {
+    const auto maker = read_small_file(root / "sys/class/dmi/id/sys_vendor");
+    return joined(maker ? trimmed(*maker) : std::string_view(), trimmed(*model));
+  }
+  for (const char* file : {"proc/device-tree/model", "sys/firmware/devicetree/base/model"}) {
+    if (const auto text = read_small_file(root / file)) return std::string(trimmed(*text));
+  }
+  return "";
+}
+
 std::string read_cpu_model(const std::filesystem::path& root, const Properties& android) {
   if (const std::string_view model = value_of(android, "ro.soc.model"); !model.empty()) {
     const std::string_view maker = value_of(android, "ro.soc.manufacturer");
@@ -76,9 +94,6 @@ std::string read_cpu_model(const std::filesystem::path& root, const Properties& 
     if (const std::string_view value = value_of(told, key); !value.empty()) return std::string(value);
   }
   if (const std::string_view board = value_of(android, "ro.board.platform"); !board.empty()) return std::string(board);
-  for (const char* file : {"proc/device-tree/model", "sys/firmware/devicetree/base/model"}) {
-    if (const auto text = read_small_file(root / file)) return std::string(trimmed(*text));
-  }
   return "";
 }
 

@@ -3,9 +3,6 @@
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
-#ifdef __ANDROID__
-#include <sys/system_properties.h>
-#endif
 
 #include <cstdlib>
 #include <fstream>
@@ -23,7 +20,7 @@ std::string without_quotes(std::string text) {
 }
 
 // The value of KEY=value in a file of such lines; empty when it is not there.
-std::string property(const std::string& file, std::string_view key) {
+std::string property(const std::filesystem::path& file, std::string_view key) {
   std::ifstream in(file);
   std::string line;
   while (std::getline(in, line)) {
@@ -34,19 +31,11 @@ std::string property(const std::string& file, std::string_view key) {
   return {};
 }
 
-std::string android_version(const SystemPaths& paths) {
-#ifdef __ANDROID__
-  char value[PROP_VALUE_MAX] = "";
-  if (__system_property_get("ro.build.version.release", value) > 0) return value;
-#endif
-  return property(paths.build_prop, "ro.build.version.release");
-}
-
 }  // namespace
 
 std::optional<std::array<double, 3>> read_load(const SystemPaths& paths) {
   std::array<double, 3> load{};
-  std::ifstream in(paths.loadavg);
+  std::ifstream in(paths.root / "proc/loadavg");
   if (in >> load[0] >> load[1] >> load[2]) return load;
   struct sysinfo info {};
   if (sysinfo(&info) != 0) return std::nullopt;
@@ -55,7 +44,7 @@ std::optional<std::array<double, 3>> read_load(const SystemPaths& paths) {
 }
 
 std::optional<double> read_free_memory(const SystemPaths& paths) {
-  std::ifstream in(paths.meminfo);
+  std::ifstream in(paths.root / "proc/meminfo");
   std::string line;
   while (std::getline(in, line)) {
     constexpr std::string_view kKey = "MemAvailable:";
@@ -82,14 +71,14 @@ std::optional<double> read_free_storage(const SystemPaths& paths) {
 
 std::optional<double> read_uptime(const SystemPaths& paths) {
   double seconds = 0;
-  std::ifstream in(paths.uptime);
+  std::ifstream in(paths.root / "proc/uptime");
   if (in >> seconds) return seconds;
   struct sysinfo info {};
   if (sysinfo(&info) != 0) return std::nullopt;
   return static_cast<double>(info.uptime);
 }
 
-OsInfo read_os(const SystemPaths& paths) {
+OsInfo read_os(const SystemPaths& paths, const std::map<std::string, std::string, std::less<>>& android) {
   OsInfo os;
   utsname kernel{};
   if (uname(&kernel) == 0) {
@@ -97,13 +86,14 @@ OsInfo read_os(const SystemPaths& paths) {
     os.arch = kernel.machine;
     os.hostname = kernel.nodename;
   }
-  if (std::string version = android_version(paths); !version.empty()) {
+  if (const auto version = android.find("ro.build.version.release"); version != android.end()) {
     os.name = "Android";
-    os.version = std::move(version);
+    os.version = version->second;
     return os;
   }
-  os.name = property(paths.os_release, "NAME");
-  os.version = property(paths.os_release, "VERSION_ID");
+  const std::filesystem::path release = paths.root / "etc/os-release";
+  os.name = property(release, "NAME");
+  os.version = property(release, "VERSION_ID");
   if (os.name.empty()) os.name = kernel.sysname;
   return os;
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -9,12 +11,8 @@ namespace retire::handlers {
 
 // Where the system tells about itself; tests name other places.
 struct SystemPaths {
-  std::string loadavg = "/proc/loadavg";
-  std::string meminfo = "/proc/meminfo";
-  std::string uptime = "/proc/uptime";
-  std::string os_release = "/etc/os-release";
-  std::string build_prop = "/system/build.prop";  // Android
-  std::string storage;                            // a path on the storage that counts; empty: the home directory
+  std::filesystem::path root = "/";
+  std::string storage;  // a path on the storage that counts; empty: the home directory
 };
 
 struct OsInfo {
@@ -30,6 +28,7 @@ std::optional<std::array<double, 3>> read_load(const SystemPaths& paths);  // ov
 std::optional<double> read_free_memory(const SystemPaths& paths);          // bytes that programs can still get
 std::optional<double> read_free_storage(const SystemPaths& paths);         // bytes that we can still write
 std::optional<double> read_uptime(const SystemPaths& paths);               // seconds
-OsInfo read_os(const SystemPaths& paths);
+// `android`: its properties, empty on other systems.
+OsInfo read_os(const SystemPaths& paths, const std::map<std::string, std::string, std::less<>>& android);
 
 }  // namespace retire::handlers

@@ -1,8 +1,10 @@
 // system_info: the device's capability record, and what it measures now.
 #pragma once
 
+#include <map>
 #include <msgpack.hpp>
 #include <retire_cluster/context.hpp>
+#include <string>
 #include <vector>
 
 #include "handlers/system_info/measure.hpp"
@@ -11,7 +13,7 @@ namespace retire::handlers {
 
 class SystemInfo {
  public:
-  // Keeps a copy of the device's record.
+  // Keeps a copy of the device's record. On Android it asks for the system's properties.
   explicit SystemInfo(const retire_cluster::Setup& setup);
   SystemInfo(retire_cluster::Bytes device, SystemPaths paths);
 
@@ -22,6 +24,7 @@ class SystemInfo {
   msgpack::zone zone_;
   msgpack::object device_;
   SystemPaths paths_;
+  std::map<std::string, std::string, std::less<>> android_;  // its properties, read once
   msgpack::sbuffer result_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <retire_cluster/plugin.hpp>
 
 #include "tests/unit/plugins/fake_attempt.hpp"
@@ -45,32 +47,76 @@ TEST(SystemInfo, TellsTheDevicesRecordAndWhatItMeasures) {
   EXPECT_FALSE(result.at("os").at("kernel").get<std::string>().empty());
 }
 
-TEST(SystemInfo, ReadsWhatLinuxWrites) {
-  const test::TemporaryDirectory directory;
+std::string recorded(const std::string& device) {
+  return std::string(RC_SOURCE_DIR) + "/tests/unit/sensors/recorded/" + device;
+}
+
+TEST(SystemInfo, ReadsWhatALaptopWrites) {
   SystemPaths paths;
-  paths.loadavg = directory.write("loadavg", "0.50 0.25 0.10 1/200 4711\n");
-  paths.meminfo = directory.write("meminfo", "MemTotal: 4194304 kB\nMemFree: 1 kB\nMemAvailable:  2097152 kB\n");
-  paths.uptime = directory.write("uptime", "123.45 400.00\n");
-  paths.os_release = directory.write("os-release", "ID=debian\nNAME=\"Debian GNU/Linux\"\nVERSION_ID='12'\n");
-  paths.build_prop = directory.path() / "none";
+  paths.root = recorded("laptop");
   const json result = run_with(paths);
-  EXPECT_EQ(result.at("load_average"), json({0.5, 0.25, 0.1}));
-  EXPECT_EQ(result.at("memory_free_gb"), 2.0);
+  EXPECT_EQ(result.at("load_average"), json({0.52, 0.58, 0.59}));
+  EXPECT_EQ(result.at("memory_free_gb"), 5.5);
   EXPECT_EQ(result.at("uptime_seconds"), 123.45);
   EXPECT_EQ(result.at("os").at("name"), "Debian GNU/Linux");
   EXPECT_EQ(result.at("os").at("version"), "12");
+  EXPECT_EQ(result.at("machine_model"), "LENOVO 20AMS0CX00");
+  EXPECT_EQ(result.at("cpu_model"), "Intel(R) Core(TM) i5-4300U CPU @ 1.90GHz");
+  EXPECT_EQ(result.at("temperature_celsius"), 62.0);
+  EXPECT_NEAR(result.at("battery").at("percent").get<double>(), 62.45, 0.01);
+  EXPECT_EQ(result.at("battery").at("on_battery"), true);
+  EXPECT_EQ(result.at("battery").at("charging"), false);
+  EXPECT_EQ(result.at("battery").at("temperature_celsius"), nullptr);
 }
 
-TEST(SystemInfo, ReadsWhatAndroidWrites) {
-  const test::TemporaryDirectory directory;
+TEST(SystemInfo, ReadsWhatABoardWrites) {
   SystemPaths paths;
-  paths.loadavg = paths.uptime = paths.os_release = directory.path() / "closed";  // as to applications there
-  paths.build_prop = directory.write("build.prop", "# made by a build\nro.build.id=X\nro.build.version.release=14\n");
+  paths.root = recorded("board");
+  const json result = run_with(paths);
+  EXPECT_EQ(result.at("machine_model"), "Raspberry Pi 4 Model B Rev 1.4");
+  EXPECT_EQ(result.at("cpu_model"), "Raspberry Pi 4 Model B Rev 1.4");
+  EXPECT_EQ(result.at("temperature_celsius"), 54.53);
+  EXPECT_EQ(result.at("battery"), nullptr) << "it has none";
+}
+
+TEST(SystemInfo, ReadsWhatAnAndroidOfTodayTells) {  // which hides most of /proc and /sys from applications
+  const test::TemporaryDirectory root;
+  const auto program = [&](const std::string& name, const std::string& prints) {
+    const std::filesystem::path file = root.path() / name;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << "#!/bin/sh\ncat " + recorded("phone/" + prints) + "\n";
+    std::filesystem::permissions(file, std::filesystem::perms::owner_all);
+  };
+  program("system/bin/getprop", "getprop.txt");
+  program("data/data/com.termux/files/usr/bin/termux-battery-status", "termux-battery-status-charging.json");
+  std::filesystem::create_directories(root.path() / "proc");
+  for (const char* file : {"cpuinfo", "meminfo"}) {
+    std::filesystem::copy_file(recorded("phone/proc/") + file, root.path() / "proc" / file);
+  }
+  SystemPaths paths;
+  paths.root = root.path();
   const json result = run_with(paths);
   EXPECT_EQ(result.at("os").at("name"), "Android");
   EXPECT_EQ(result.at("os").at("version"), "14");
+  EXPECT_EQ(result.at("machine_model"), "Google Pixel 6");
+  EXPECT_EQ(result.at("cpu_model"), "Google Tensor");
+  EXPECT_EQ(result.at("memory_free_gb"), 3.0);
   EXPECT_EQ(result.at("load_average").size(), 3u) << "from the kernel's own call";
   EXPECT_GT(result.at("uptime_seconds").get<double>(), 0);
+  EXPECT_EQ(result.at("temperature_celsius"), nullptr);
+  EXPECT_EQ(result.at("battery"),
+            json({{"percent", 88.0}, {"on_battery", false}, {"charging", true}, {"temperature_celsius", 33.1}}));
+}
+
+TEST(SystemInfo, ReadsWhatAnOldAndroidWrites) {
+  SystemPaths paths;
+  paths.root = recorded("old_phone");
+  const json result = run_with(paths);
+  EXPECT_EQ(result.at("os").at("name"), "Android");
+  EXPECT_EQ(result.at("os").at("version"), "6.0.1");
+  EXPECT_EQ(result.at("machine_model"), "Nexus 5");
+  EXPECT_EQ(result.at("temperature_celsius"), 46.0);
+  EXPECT_EQ(result.at("battery").at("percent"), 43.0);
 }
 
 TEST(SystemInfo, SaysNullForWhatTheSystemHides) {
@@ -83,7 +129,7 @@ TEST(SystemInfo, WorksWithoutARecord) {
   test::Hosted hosted(rc::handler<SystemInfo>("system_info", ""));
   FakeAttempt attempt;
   EXPECT_EQ(hosted.run(nullptr, attempt), RC_OK);
-  EXPECT_EQ(attempt.result_json().size(), 5u);
+  EXPECT_EQ(attempt.result_json().size(), 9u);
 }
 
 TEST(SystemInfo, RefusesPayloadsWithContent) {

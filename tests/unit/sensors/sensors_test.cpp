@@ -194,6 +194,16 @@ TEST(CpuModel, IsWhatItsMakerCallsIt) {
   EXPECT_EQ(read_cpu_model(recorded("server"), {}), "");
 }
 
+TEST(MachineModel, IsWhatIsPrintedOnIt) {
+  EXPECT_EQ(read_machine_model(recorded("laptop"), {}), "LENOVO 20AMS0CX00");
+  EXPECT_EQ(read_machine_model(recorded("board"), {}), "Raspberry Pi 4 Model B Rev 1.4")
+      << "without the NUL at its end";
+  EXPECT_EQ(read_machine_model(recorded("server"), {}), "");
+  EXPECT_EQ(read_machine_model("/nonexistent",
+                               {{"ro.product.manufacturer", "Fairphone"}, {"ro.product.model", "Fairphone 3"}}),
+            "Fairphone 3");
+}
+
 TEST(Android, PropertiesComeFromTheProgramAndElseFromTheFile) {
   const Root root;
   EXPECT_TRUE(android_properties(root.path, 1s).empty());
