@@ -1,8 +1,8 @@
 # Evaluates one expression from standard input and answers on standard output: one letter, then
 #   R  the result in msgpack       X  the reason for a refusal       E  the exception that it raised
 #
-# It runs in a process of its own, with limits from the kernel (see python_eval.cpp); neither that nor the checks here
-# are trusted alone. The checks are an allow-list over the parsed expression: what is not named below is refused. There
+# It runs in a process of its own, with limits and a filter from the kernel (see python_eval.cpp); neither that nor the
+# checks here are trusted alone. The checks are an allow-list over the parsed expression: what is not named below is refused. There
 # are no attributes, so no object leads to another one's inside; names are those of kCalls and of comprehensions. The
 # operators and functions that can make much out of little (**, <<, *, +, %, range, pow, ...) are replaced by guarded
 # ones, under names that no expression can spell.
@@ -10,6 +10,12 @@ import sys
 from _ast import *
 from _ast import PyCF_ONLY_AST
 from itertools import islice
+from struct import pack
+
+try:
+    from resource import RLIMIT_NOFILE, setrlimit
+except ImportError:  # a Python without it: the other fences stand
+    setrlimit = None
 
 SOURCE_MAX = 65536  # bytes of the expression
 DEPTH_MAX = 500  # of the parsed expression: a sum of so many parts
@@ -272,7 +278,6 @@ class Encoder:
     def real(self, value):
         if value != value or value in (float("inf"), float("-inf")):
             raise NoResult("result: %r has no form in JSON" % value)
-        from struct import pack
         self.put(b"\xcb" + pack(">d", value))
 
     def text(self, value):
@@ -366,7 +371,14 @@ def one_line(text):
     return " ".join(text.split())[:1000].encode("utf-8", "replace")
 
 
+def close_the_door():
+    """Everything is imported: from here on no file can be opened, by whatever way."""
+    if setrlimit is not None:
+        setrlimit(RLIMIT_NOFILE, (0, 0))
+
+
 def main():
+    close_the_door()
     try:
         answer(b"R", evaluate(sys.stdin.buffer.read(SOURCE_MAX + 1)))
     except Refused as reason:

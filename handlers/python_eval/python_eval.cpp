@@ -9,6 +9,7 @@
 
 #include "evaluator_source.hpp"
 #include "handlers/support/find_program.hpp"
+#include "handlers/support/syscall_filter.hpp"
 #include "handlers/support/utf8.hpp"
 
 namespace retire::handlers {
@@ -54,13 +55,19 @@ bool is_script(const std::string& file) {
 // The system's Python comes before whatever our own PATH would find.
 PythonEval::PythonEval() : PythonEval("/usr/bin:/usr/local/bin:" + own_path()) {}
 
-PythonEval::PythonEval(const std::string& path)
-    : python_(find_program("python3", path)), out_(2 * kAnswerBytesMax), err_(kErrorBytesMax) {
+PythonEval::PythonEval(const std::string& path, std::string evaluator)
+    : python_(find_program("python3", path)),
+      evaluator_(std::move(evaluator)),
+      filter_(computing_only(python_.c_str())),
+      out_(2 * kAnswerBytesMax),
+      err_(kErrorBytesMax) {
   if (python_.empty()) throw std::runtime_error("python_eval: no python3 in " + path);
   if (is_script(python_)) {  // it would need files and processes, which the limits forbid
     throw std::runtime_error("python_eval: " + python_ + " is a script and not Python itself");
   }
 }
+
+std::string PythonEval::evaluator_source() { return kEvaluatorSource; }
 
 void PythonEval::run(const msgpack::object& payload, rc::Context& context) {
   const rc::Fields fields(payload, {"expression"});
@@ -70,7 +77,7 @@ void PythonEval::run(const msgpack::object& payload, rc::Context& context) {
   context.throw_if_cancelled();
 
   // -I: no environment, no user's files, no current directory. -S: no site. -B: no bytecode written.
-  std::array<std::string, 7> arguments = {"python3", "-I", "-S", "-E", "-B", "-c", kEvaluatorSource};
+  std::array<std::string, 7> arguments = {"python3", "-I", "-S", "-E", "-B", "-c", evaluator_};
   std::array<char*, 8> argv{};
   for (std::size_t i = 0; i < arguments.size(); ++i) argv[i] = arguments[i].data();
   std::string locale = "LC_ALL=C.UTF-8";
@@ -86,6 +93,7 @@ void PythonEval::run(const msgpack::object& payload, rc::Context& context) {
   request.grace_seconds = 0;
   request.limits = kLimits;
   request.no_new_privs = true;
+  request.filter = filter_;
   out_.clear();
   err_.clear();
   const ChildEnd end = runner_.run(request, out_, err_, context);

@@ -12,6 +12,8 @@
 #include <chrono>
 #include <csignal>
 
+#include "handlers/support/strays.hpp"
+
 namespace retire::handlers {
 namespace {
 
@@ -78,6 +80,8 @@ ChildEnd not_started(int reason) {
 bool ChildEnd::signalled() const { return WIFSIGNALED(status); }
 int ChildEnd::exit_code() const { return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status); }
 
+ChildRunner::ChildRunner() { adopt_orphans(); }
+
 // Takes what is there. False, and closed, once it is at its end.
 bool ChildRunner::drain(Fd& from, BoundedOutput& to) {
   // Bounded, so that a child which writes without end does not keep us from the clock.
@@ -122,6 +126,7 @@ ChildEnd ChildRunner::run(const ChildRequest& request, BoundedOutput& out, Bound
   spawn.err = err_pipe.write.get();
   spawn.limits = request.limits;
   spawn.no_new_privs = request.no_new_privs;
+  spawn.filter = request.filter;
 
   ChildEnd end;
   const Spawned child = spawner_.spawn(spawn);
@@ -186,6 +191,7 @@ ChildEnd ChildRunner::run(const ChildRequest& request, BoundedOutput& out, Bound
   }
   kill(-child.pid, SIGKILL);  // what it left in its group; the zombie keeps the number from being anybody else's
   end.status = reap(child.pid);
+  if (!end_children()) context.warning("a process that it started cannot be ended: it hangs in the kernel");
   return end;
 }
 

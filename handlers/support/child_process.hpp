@@ -21,6 +21,7 @@ struct ChildRequest {
   double grace_seconds = 1;    // between SIGTERM and SIGKILL; 0: SIGKILL at once
   std::span<const Limit> limits;
   bool no_new_privs = false;
+  std::span<const sock_filter> filter;  // see SpawnRequest
 };
 
 struct ChildEnd {
@@ -34,11 +35,13 @@ struct ChildEnd {
   int exit_code() const;  // as Python's subprocess: minus the signal's number when it died of one
 };
 
-// Kept between runs for its buffers. One thread at a time.
+// Kept between runs for its buffers. One thread at a time, and one runner that runs in a process at a time: it takes
+// every child of the process for its own.
 class ChildRunner {
  public:
-  // Returns when the program has ended, however that came about, and its process group was killed. Descendants that
-  // made themselves a session are the handler host's to end. Starts no thread.
+  ChildRunner();
+  // Returns when the program has ended, however that came about, and nothing is left of what it started: neither in its
+  // process group nor in groups and sessions of their own. Starts no thread.
   ChildEnd run(const ChildRequest& request, BoundedOutput& out, BoundedOutput& err,
                const retire_cluster::Context& context);
 

@@ -1,6 +1,7 @@
 #include "handlers/support/spawn.hpp"
 
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -74,6 +75,13 @@ __attribute__((no_sanitize("address", "undefined", "thread"))) int child_main(vo
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (!request.filter.empty()) {
+    const sock_fprog program{static_cast<unsigned short>(request.filter.size()),
+                             const_cast<sock_filter*>(request.filter.data())};
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0 && errno != EINVAL && errno != ENOSYS) {
+      give_up(arguments, SpawnStage::Limits);
+    }
+  }
   execve(request.program, request.argv, request.envp);
   give_up(arguments, SpawnStage::Exec);
 }

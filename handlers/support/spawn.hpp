@@ -1,6 +1,7 @@
 // Starts a program in a session and process group of its own, with nothing inherited but what is named here.
 #pragma once
 
+#include <linux/filter.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
@@ -46,6 +47,7 @@ struct SpawnRequest {
   int err = -1;
   std::span<const Limit> limits;
   bool no_new_privs = false;
+  std::span<const sock_filter> filter;  // seccomp; takes no_new_privs. Left out where the kernel has none
 };
 
 enum class SpawnStage { None, Clone, Cwd, Limits, Exec };

@@ -227,6 +227,30 @@ TEST_F(CommandTest, KillsTheTreeWhenCancelled) {
   expect_tree_gone();
 }
 
+// Groups and sessions of their own, parents that are gone: nothing of it outlives the command, however that ended.
+TEST_F(CommandTest, LeavesNothingThatFledFromItsGroup) {
+  const std::string file = pids_.string();
+  const std::string fled = "setsid sh -c 'echo $$ >> " + file + "; setsid sleep 1000 & echo $! >> " + file +
+                           "; trap \"\" TERM; while :; do sleep 1000; done' & ";
+  const auto expect_gone = [&] {
+    const std::vector<pid_t> pids = read_pids(pids_);
+    ASSERT_EQ(pids.size(), 2u);
+    for (const pid_t pid : pids) EXPECT_TRUE(is_gone(pid)) << pid;
+    fs::remove(pids_);
+  };
+  const std::string both_there = "until test \"$(wc -l < " + file + ")\" -eq 2; do sleep 0.02; done; ";
+  run({{"command", fled + "sleep 0.01; " + both_there + "exit 3"}});
+  expect_gone();
+  EXPECT_EQ(attempt_.result_json().at("return_code"), 3);
+  // A daemon's double fork: its parent ends at once, so it was adopted.
+  run({{"command", "(" + fled + ") ; touch " + file + "; " + both_there + "kill -9 $$"}});
+  expect_gone();
+  EXPECT_EQ(attempt_.result_json().at("return_code"), -9);
+  attempt_.cancel_when([&] { return read_pids(pids_).size() == 2; });
+  EXPECT_EQ(command_.run({{"command", fled + "sleep 1000"}}, attempt_), RC_CANCELLED);
+  expect_gone();
+}
+
 TEST_F(CommandTest, LetsItsProgramCleanUpFirst) {
   const fs::path cleaned = directory_.path() / "cleaned";
   const std::string line = "trap 'echo yes > " + cleaned.string() + "; exit' TERM; echo $$ > " + pids_.string() +

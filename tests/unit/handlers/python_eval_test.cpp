@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <memory>
 #include <retire_cluster/plugin.hpp>
 
 #include "tests/unit/plugins/fake_attempt.hpp"
@@ -65,7 +67,36 @@ TEST_F(PythonEvalTest, EvaluatesExpressions) {
       {"'a' in 'abc' and 3 not in [1, 2]", true},
       {"{**{'a': 1}, 'b': 2}", {{"a", 1}, {"b", 2}}},
       {"[y for x in [[1, 2], [3]] for y in x]", {1, 2, 3}},
+      {"0x1f, 0b101, 0o17, 1_000", {31, 5, 15, 1000}},
+      {"1 if [] else 2", 2},
+      {"not 1, not 0", {false, true}},
+      {"1 == 1.0, 1 != 2, 'a' < 'b', [1] <= [1, 2]", {true, true, true, true}},
+      {"None is None, 'a' is not None", {true, true}},
+      {"'x' or 1 / 0, 0 and 1 / 0", {"x", 0}},
+      {"(1, 2) + (3,), [0] * 3, 'ab' * 2", {{1, 2, 3}, {0, 0, 0}, "abab"}},
+      {"{'a': 1, 'b': 2}['b']", 2},
+      {"[1, 2, 3][-1], (4, 5, 6)[1:], 'hello'[1::2]", {3, {5, 6}, "el"}},
+      {"[[i, j] for i in range(2) for j in range(2) if i != j]", {{0, 1}, {1, 0}}},
+      {"{n % 3 for n in range(9)}", {0, 1, 2}},
+      {"{k: n for n, k in enumerate('abc')}", {{"a", 0}, {"b", 1}, {"c", 2}}},
+      {"[a + b for a, b in zip([1, 2], [10, 20])]", {11, 22}},
+      {"sum([1.5, 2.5]), sum([], 5), sum([[1], [2]], [])", {4.0, 5, {1, 2}}},
+      {"min([3, 1], key=abs), max('a', 'b'), max([], default=0)", {1, "b", 0}},
+      {"int('42'), int('ff', 16), int(3.9), float('2.5'), bool([]), str(1.5)", {42, 255, 3, 2.5, false, "1.5"}},
+      {"bin(5), hex(255), oct(8), chr(97), ord('a')", {"0b101", "0xff", "0o10", "a", 97}},
+      {"list(reversed([1, 2])), list('ab'), tuple([1]), sorted({3, 1})", {{2, 1}, {"a", "b"}, {1}, {1, 3}}},
+      {"dict([('a', 1)], b=2)", {{"a", 1}, {"b", 2}}},
+      {"all([1, 0]), all([]), any([])", {false, true, false}},
+      {"set([2, 2, 1])", {1, 2}},
+      {"len({'a': 1}), len(range(10 ** 6)), 5 in range(10 ** 7)", {1, 1000000, true}},
+      {"[*range(3), *[7]]", {0, 1, 2, 7}},
+      {"round(1234.5678, -2), round(-0.5), 7.0 // 2", {1200.0, 0, 3.0}},
+      {"[x for x in [1, 2, 3] if x > 1 if x < 3]", {2}},
+      {"sum(i * i for i in range(100))", 328350},
+      {"-(-3), +4, -2 ** 2, 2 ** -1", {3, 4, -4, 0.5}},
+      {"'%' + 'd'", "%d"},
   };
+  static_assert(std::size(cases) >= 40);
   for (const auto& [expression, expected] : cases) EXPECT_EQ(value(expression), expected) << expression;
 }
 
@@ -171,13 +202,61 @@ TEST_F(PythonEvalTest, RefusesWaysOut) {
       "int.from_bytes",
       "[].append(1)",
       "(x for x in [1]).gi_frame",
+      "(x for x in [1]).gi_frame.f_back.f_globals",
+      "[x for x in [1]].__class__.__base__",
+      "''.join(['a'])",
+      "'{}'.format",
+      "'{a.__init__.__globals__}'.format_map({})",
+      "f'{abs:__class__}'",
+      "f'{(lambda: 1)()}'",
+      "rb'x'",
+      "(1).real",
+      "1 .real",
+      "abs.__self__",
+      "abs.__call__(1)",
+      "\uff4f\uff50\uff45\uff4e('/etc/passwd')",        // fullwidth letters: Python reads "open"
+      "\U0001d4ee\U0001d4ff\U0001d4ea\U0001d4f5('1')",  // script letters: "eval"
+      "_\uff3f"
+      "builtins_\uff3f",                    // fullwidth low lines: "__builtins__"
+      "[0 for \uff41\uff42\uff53 in [1]]",  // binds "abs"
+      "sorted([1], **{'key': abs})",
+      "sorted([1], key=__import__)",
+      "map(eval, ['1'])",
+      "[*(eval,)]",
+      "{'a': open}['a']('/etc/passwd')",
+      "(open if 1 else abs)('/etc/passwd')",
+      "(abs or open)(1)",
+      "[lambda: 1 for x in [1]]",
+      "{(yield): 1}",
+      "[(y := 1) for x in [1]]",
+      "x if (x := 1) else 0",
+      "abs(x=(y := 1))",
+      "[1 for __builtins__ in [1]]",
+      "[__builtins__ for x in [1]]",
+      "[0 for first, *rest in [[1, 2]]]",
+      "NotImplemented",
+      "Ellipsis",
+      "BaseException",
+      "__debug__",
+      "__loader__",
+      "__spec__",
+      "quit",
+      "copyright()",
+      "property(abs)",
+      "classmethod(abs)",
+      "delattr(1, 'a')",
+      "issubclass(bool, int)",
+      "complex(1, 2)",
+      "aiter([])",
   };
+  static_assert(std::size(cases) >= 40);
   for (const std::string& expression : cases) {
     const std::string message = failure(expression);
     const bool by_checker = message.starts_with("refused: ");
     const bool by_grammar = message.starts_with("SyntaxError: ");  // Python itself does not take it as an expression
     EXPECT_TRUE(by_checker || (by_grammar && expression.find("await") != expression.npos))
         << expression << " -> " << message;
+    EXPECT_GT(message.size(), std::string("refused: ").size()) << "and it is said why";
   }
 }
 
@@ -217,6 +296,103 @@ TEST_F(PythonEvalTest, RefusesBombs) {
   };
   for (const std::string& expression : cases)
     EXPECT_THAT(failure(expression), StartsWith("refused: ")) << expression.substr(0, 60);
+}
+
+// The second fence alone: the same evaluator without its checks, and with all of Python's builtins.
+class UncheckedPythonTest : public testing::Test {
+ protected:
+  static std::string unchecked_source() {
+    std::string source = PythonEval::evaluator_source();
+    const auto replace = [&](const std::string& what, const std::string& by) {
+      const std::size_t at = source.find(what);
+      ASSERT_NE(at, source.npos) << what;
+      source.replace(at, what.size(), by);
+    };
+    replace("    guard(check(tree))\n", "");
+    replace("names[\"__builtins__\"] = {}", "names[\"__builtins__\"] = __builtins__");
+    replace("from struct import pack\n",
+            "from struct import pack\nimport os, socket, subprocess, signal, threading, ctypes, mmap\n");
+    replace("names = dict(CALLS)",
+            "names = dict(CALLS, os=os, socket=socket, subprocess=subprocess, signal=signal, threading=threading,"
+            " ctypes=ctypes, mmap=mmap)");
+    return source;
+  }
+  void SetUp() override {
+    try {
+      python_ = std::make_unique<PythonEval>("/usr/bin:/usr/local/bin", unchecked_source());
+    } catch (const std::runtime_error& error) {
+      GTEST_SKIP() << error.what();
+    }
+  }
+  // The value as JSON, or the failure's message.
+  std::string run(const std::string& expression) {
+    const std::string payload = test::to_msgpack({{"expression", expression}});
+    const msgpack::object_handle decoded = msgpack::unpack(payload.data(), payload.size());
+    retire_cluster::Context context(&attempt_.context());
+    try {
+      python_->run(decoded.get(), context);
+    } catch (const std::exception& error) {
+      return error.what();
+    }
+    return attempt_.result_json().at("result").dump();
+  }
+  std::unique_ptr<PythonEval> python_;
+  FakeAttempt attempt_;
+};
+
+TEST_F(UncheckedPythonTest, RunsWhatTheFirstFenceWouldRefuse) {
+  ASSERT_EQ(run("(lambda: 'x'.upper())()"), "\"X\"") << "else the tests below would show nothing";
+  ASSERT_EQ(run("os.getpid() > 1"), "true");
+}
+
+TEST_F(UncheckedPythonTest, IsHeldByTheSecond) {
+  const test::TemporaryDirectory directory;
+  const std::string victim = directory.write("victim", "kept").string();
+  const std::string made = (directory.path() / "made").string();
+  const std::string denied = "Operation not permitted";
+  const std::pair<std::string, std::string> cases[] = {
+      {"open('/etc/passwd').read()", "Too many open files"},
+      {"open('" + made + "', 'w')", denied},
+      {"os.open('" + victim + "', os.O_WRONLY)", denied},
+      {"os.open('" + victim + "', os.O_RDONLY | os.O_TRUNC)", denied},
+      {"os.truncate('" + victim + "', 0)", denied},
+      {"os.unlink('" + victim + "')", denied},
+      {"os.rename('" + victim + "', '" + made + "')", denied},
+      {"os.link('" + victim + "', '" + made + "')", denied},
+      {"os.symlink('" + victim + "', '" + made + "')", denied},
+      {"os.chmod('" + victim + "', 0o777)", denied},
+      {"os.mkdir('" + made + "')", denied},
+      {"os.mkfifo('" + made + "')", denied},
+      {"os.fork()", denied},
+      {"os.system('true') in (-1, 127 << 8)", "true"},  // as C libraries say that they could not
+      {"subprocess.run(['true'])", denied},
+      {"os.posix_spawn('/bin/true', ['true'], {})", denied},
+      {"os.execv('/bin/true', ['true'])", denied},
+      {"threading.Thread(target=print).start()", "can't start new thread"},
+      {"socket.socket()", denied},
+      {"socket.socket(socket.AF_UNIX)", denied},
+      {"socket.socketpair()", denied},
+      {"os.kill(os.getppid(), signal.SIGKILL)", denied},
+      {"os.kill(-1, signal.SIGKILL)", denied},
+      {"os.pipe()", denied},
+      {"os.memfd_create('x')", denied},
+      {"os.listdir('/')", "Too many open files"},
+      {"ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0)", "-1"},
+      {"ctypes.CDLL(None).unshare(0x10000000)", "-1"},
+      {"ctypes.CDLL(None).syscall(425, 1, 0)", "-1"},  // io_uring_setup
+      {"ctypes.CDLL(None).prctl(22, 1, 0, 0, 0)", "-1"},
+      {"len(mmap.mmap(-1, 1 << 30))", "Cannot allocate memory"},
+      {"bytearray(1 << 30)", "MemoryError"},
+      {"os.setpriority(os.PRIO_PROCESS, 0, -5)", denied},
+  };
+  for (const auto& [expression, message] : cases) {
+    EXPECT_THAT(run(expression), HasSubstr(message)) << expression;
+    EXPECT_FALSE(std::filesystem::exists(made)) << expression;
+    std::ifstream in(victim);
+    std::string text;
+    in >> text;
+    ASSERT_EQ(text, "kept") << expression;
+  }
 }
 
 TEST_F(PythonEvalTest, StaysWithinItsMemory) {
