@@ -6,6 +6,7 @@ import http.server
 import ssl
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
