@@ -77,7 +77,8 @@ def test_low_battery_finishes_what_runs_and_gives_the_rest_away(
 ) -> None:
     system.battery(80)
     gate = tmp_path / "gate"
-    laptop = cluster.worker("laptop", "--allow", "command", "--pause-on-battery=50%", *system.flags)
+    open_flags = ("--allow", "command", "--sandbox", "off")  # for the gate
+    laptop = cluster.worker("laptop", *open_flags, "--pause-on-battery=50%", *system.flags)
     running = cluster.submit("command", {"command": f"until test -e {gate}; do sleep 0.02; done; echo done"})
     cluster.until(running, "running")
     waiting = [cluster.submit("echo", n) for n in range(20)]

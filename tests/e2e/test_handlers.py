@@ -388,12 +388,15 @@ def test_command_refuses(cluster: Cluster, payload: Any, words: list[str]) -> No
     refused_at_once(cluster, cluster.run("command", payload, **OPEN), *words)
 
 
-def test_command_leaves_nothing_that_fled_from_its_group(cluster: Cluster, tmp_path: Path) -> None:
-    pids = tmp_path / "pids"
-    line = f"(setsid sh -c 'echo $$ >> {pids}; sleep 1000' &) ; until test -s {pids}; do sleep 0.02; done"
-    succeeded(cluster.run("command", {"command": line}, **OPEN))
-    state = Path(f"/proc/{pids.read_text().strip()}/stat")
-    assert not state.exists()
+def test_command_leaves_nothing_that_fled_from_its_group(cluster: Cluster) -> None:
+    # setsid makes it a session of its own, under the number that it has already.
+    line = (
+        "setsid sleep 1000 > /dev/null 2>&1 & pid=$!; "
+        "until test \"$(cut -d ' ' -f 6 /proc/$pid/stat)\" = $pid; do sleep 0.02; done; echo $pid"
+    )
+    data = succeeded(cluster.run("command", {"command": line}, **OPEN))
+    assert data["return_code"] == 0, data
+    assert not Path(f"/proc/{data['stdout'].strip()}/stat").exists()
 
 
 def test_system_info_tells_the_battery_and_the_models(cluster: Cluster) -> None:

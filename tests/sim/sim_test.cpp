@@ -71,6 +71,8 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
                            "set aside as poison",
                            "main frozen",
                            "worker frozen",
+                           "worker paused",
+                           "worker took work again",
                            "partition of a worker"}) {
     EXPECT_GT(marks.hits(rare), 0u) << rare << " is not simulated any more";
   }

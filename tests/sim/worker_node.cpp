@@ -36,6 +36,12 @@ void WorkerNode::drain(TimePoint now) {
   apply(now);
 }
 
+void WorkerNode::pause(bool paused, TimePoint now) {
+  core_->set_paused(paused ? "its owner plays" : "", effects_);
+  apply(now);
+  turn(now);
+}
+
 TimePoint WorkerNode::next_turn() const {
   if (!up()) return TimePoint::max();
   TimePoint next = core_->next_deadline();

@@ -44,6 +44,8 @@ class WorkerNode {
   void start(std::uint64_t seed, TimePoint now);
   void crash();
   void drain(TimePoint now);
+  bool paused() const { return up() && core_->paused(); }
+  void pause(bool paused, TimePoint now);
   void freeze(TimePoint until) { frozen_until_ = until; }
 
   void deliver(std::string&& frame) { inbox_.push_back(std::move(frame)); }

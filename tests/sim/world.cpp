@@ -178,6 +178,12 @@ void World::something_happens() {
       main_->freeze(later(12'000));
       marks_.hit("main frozen");
       break;
+    case 21:
+      if (worker.up()) {
+        worker.pause(!worker.paused(), now);
+        marks_.hit(worker.paused() ? "worker paused" : "worker took work again");
+      }
+      break;
     default: submit_some(); break;
   }
 }
@@ -239,6 +245,7 @@ void World::heal() {
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->freeze(now);
     workers_[i]->set_bad(false);
+    if (workers_[i]->paused()) workers_[i]->pause(false, now);
     if (!workers_[i]->up()) worker_up_at_[i] = now;
     DeviceControl resume;
     resume.action = DeviceControl::Action::Resume;

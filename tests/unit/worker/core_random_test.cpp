@@ -55,7 +55,7 @@ void run_one(std::uint64_t seed) {
   };
 
   for (int step = 0; step < 400; ++step) {
-    switch (rng.below(12)) {
+    switch (rng.below(13)) {
       case 0:
       case 1:
       case 2: {
@@ -93,6 +93,7 @@ void run_one(std::uint64_t seed) {
         h.lost(slot, running);
         break;
       }
+      case 9: h.pause(rng.below(3) == 0 ? "hot" : ""); break;
       default: {  // a host works
         const auto slot = static_cast<SlotIndex>(rng.below(slots));
         Working& host = hosts[slot];
@@ -111,6 +112,7 @@ void run_one(std::uint64_t seed) {
     settle();
   }
   // Now everything works.
+  h.pause("");
   for (int i = 0; i < 20'000 && h.core.held() > 0; ++i) {
     settle();
     for (SlotIndex slot = 0; slot < slots; ++slot) {
