@@ -647,6 +647,17 @@ Result<std::string> Client::stats(Duration timeout) {
   return impl_->report(correlation, std::move(frame), MessageType::Statistics, "statistics", timeout);
 }
 
+Result<LogPage> Client::logs(const TaskId& id, std::uint64_t cursor, Duration timeout) {
+  const std::uint64_t correlation = impl_->next_correlation();
+  std::string frame;
+  protocol::encode(frame, correlation, Logs{id, cursor});
+  const Result<ByteView> body = impl_->call(correlation, std::move(frame), MessageType::LogLines, timeout);
+  if (!body.ok()) return body.error();
+  LogLines answer;
+  if (const Status status = protocol::decode(body.value(), answer); !status.ok()) return status.error();
+  return LogPage{answer.status, answer.attempt, std::string(answer.lines), answer.next, answer.missed};
+}
+
 Result<std::string> Client::devices(const std::string& device_id, Duration timeout) {
   const std::uint64_t correlation = impl_->next_correlation();
   std::string frame;

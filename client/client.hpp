@@ -57,6 +57,15 @@ struct TaskPage {
   std::optional<std::uint64_t> next_cursor;
 };
 
+// What main has of a task's log.
+struct LogPage {
+  TaskStatus status = TaskStatus::Queued;
+  std::uint32_t attempt = 0;  // whose lines these are, from 1; 0: none has told anything
+  std::string lines;          // msgpack array of log lines; empty: none
+  std::uint64_t next = 0;     // the cursor to ask with next time
+  std::uint64_t missed = 0;   // lines since the cursor that main did not get or keep
+};
+
 // What poll() tells. All views live until the callback returns; a callback may call post() and forget(), nothing else.
 class Events {
  public:
@@ -109,6 +118,8 @@ class Client {
   Result<std::string> why(const TaskId& id, Duration timeout);
   Result<std::string> why(const TaskSpec& spec, Duration timeout);
   Result<std::string> stats(Duration timeout);
+  // The log of a task that is not final, after `cursor` (0: from the beginning); that of a final one is in its result.
+  Result<LogPage> logs(const TaskId& id, std::uint64_t cursor, Duration timeout);
   Result<std::string> devices(const std::string& device_id, Duration timeout);
 
   // --- Pipelined.

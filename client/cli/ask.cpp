@@ -87,6 +87,12 @@ Result<json::Json> Ask::why(const TaskId& id) {
   return json::explanation_document(answer.value());
 }
 
+Result<client::LogPage> Ask::logs(const TaskId& id, std::uint64_t cursor) {
+  Result<client::LogPage> page = client_.logs(id, cursor, timeout_);
+  if (!page.ok() && page.error().code == ErrorCode::NotFound) return no_task(id.text());
+  return page;
+}
+
 Result<json::Json> Ask::statistics() {
   const Result<std::string> answer = client_.stats(timeout_);
   if (!answer.ok()) return answer.error();

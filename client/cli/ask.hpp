@@ -24,6 +24,7 @@ class Ask {
   // {"tasks": […], "next_cursor": …}: the newest `query.limit`, which may be beyond what one page holds.
   Result<json::Json> tasks(List query, std::uint64_t limit);
   Result<json::Json> why(const TaskId& id);
+  Result<client::LogPage> logs(const TaskId& id, std::uint64_t cursor);
   Result<json::Json> statistics();
   Result<json::Json> devices();  // a list
   Result<json::Json> device(const std::string& id);

@@ -75,6 +75,13 @@ std::size_t id_columns(const World& world, const Json& tasks) {
 
 std::string percent(double value) { return std::to_string(static_cast<int>(value + 0.5)) + " %"; }
 
+// "42 %  reading page 7"
+std::string progress_text(const Json& progress) {
+  const std::string said = text(progress, "text");
+  if (text(progress, "fraction").empty()) return said;
+  return percent(100 * number(progress, "fraction")) + (said.empty() ? "" : "  " + said);
+}
+
 std::string gigabytes(double value) {
   std::string out = json::to_text(Json(static_cast<double>(static_cast<std::int64_t>(value * 10 + 0.5)) / 10));
   if (out.ends_with(".0")) out.resize(out.size() - 2);
@@ -138,7 +145,7 @@ void show_tasks(const World& world, const Json& tasks) {
                {text(task, "task_type")},
                {text(task, "priority")},
                {status, status_colour(status)},
-               {text(task, "reason")},
+               {task.contains("progress") ? progress_text(part(task, "progress")) : text(task, "reason")},
                {text(task, "assigned_device_id")},
                {text(task, "retry_count")},
                {ago(text(task, "created_at"), wall_now())}});
@@ -160,6 +167,9 @@ void show_task(const World& world, const Json& task) {
   lines.add("group", text(task, "group"));
   lines.add("device", text(task, "assigned_device_id"));
   lines.add("retries", text(task, "retry_count"));
+  if (const Json& progress = part(task, "progress"); !progress.empty()) {
+    lines.add("progress", progress_text(progress) + "  (" + ago(text(progress, "at"), wall_now()) + ")");
+  }
   for (const char* key : {"created_at", "assigned_at", "started_at", "completed_at"}) {
     const std::string time = text(task, key);
     const std::string name = std::string(key).substr(0, std::string_view(key).find('_'));

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/cli/ask.hpp"
+#include "client/cli/logs.hpp"
 #include "client/cli/programs.hpp"
 #include "client/cli/session.hpp"
 #include "client/cli/show.hpp"
@@ -22,6 +23,7 @@ struct Options {
   std::optional<std::string> type;
   std::optional<std::string> role;
   std::uint64_t limit = 100;
+  bool follow = false;
 };
 
 // What comes with a later step: known, so that it is not taken for a mistake.
@@ -31,7 +33,7 @@ struct Later {
 };
 constexpr Later kLater[] = {{"token", "create"},  {"token", "list"},    {"token", "revoke"},  {"device", "drain"},
                             {"device", "resume"}, {"device", "remove"}, {"device", "revoke"}, {"task", "retry"},
-                            {"task", "logs"},     {"queue", "pause"},   {"queue", "resume"}};
+                            {"queue", "pause"},   {"queue", "resume"}};
 
 // Verbs that are programs of their own. `store` and `plugin` are those of other programs.
 const std::map<std::string, std::string>& programs() {
@@ -50,7 +52,7 @@ void declare(config::Flags& flags, Options& o) {
   add_session_flags(flags, o.session);
   for (const auto& [verb, program] : programs()) flags.verb(verb, "run " + program + " with the arguments that follow");
 
-  config::Flags& task = flags.verb("task", "list, show, why, cancel");
+  config::Flags& task = flags.verb("task", "list, show, why, cancel, logs");
   config::Flags& list = task.verb("list", "list the newest tasks");
   list.add("status", o.status, "only tasks of this status")
       .one_of({"pending", "queued", "assigned", "running", "success", "failed", "cancelled", "timeout"});
@@ -65,6 +67,10 @@ void declare(config::Flags& flags, Options& o) {
   with_id(task, "show", "show one task", kTaskId)->check(must_be_task_id);
   with_id(task, "why", "say why a task waits", kTaskId)->check(must_be_task_id);
   with_id(task, "cancel", "cancel a task that is not final", kTaskId)->check(must_be_task_id);
+
+  config::Flags& logs = task.verb("logs", "print a task's log, of a running one too");
+  logs.positional("id", o.id, kTaskId).required().check(must_be_task_id);
+  logs.add("follow", o.follow, "go on until the task has ended").letter('f').only_flag();
 
   config::Flags& device = flags.verb("device", "list, show");
   device.verb("list", "list the devices").add("role", o.role, "only devices of this role").value_name("ROLE");
@@ -110,6 +116,7 @@ Status print(const Options& o, const World& world, const std::vector<std::string
   const Result<TaskId> id = ask.id(o.id);
   if (!id.ok()) return id.error();
   if (verb == "show") return shown(ask.task(id.value()), show_task);
+  if (verb == "logs") return print_logs(world, ask, id.value(), o.follow, o.session.json);
   if (verb == "why") return shown(ask.why(id.value()), show_why);
   return shown(ask.cancel(id.value()), [](const World& to, const Json& answer) {
     const bool done = answer["cancelled"].get<bool>();

@@ -27,7 +27,8 @@ struct CommandLine::Builder {
     for (const auto& flag : flags.flags_) {
       CLI::Option* option = nullptr;
       if (flag->kind_ == Kind::Switch && !flag->positional_) {
-        option = app.add_flag("--" + flag->name_ + (flag->negatable_ ? ",!--no-" + flag->name_ : std::string()));
+        option = app.add_flag((flag->letter_ != 0 ? std::string("-") + flag->letter_ + "," : std::string()) + "--" +
+                              flag->name_ + (flag->negatable_ ? ",!--no-" + flag->name_ : std::string()));
       } else {
         option = app.add_option(flag->positional_ ? flag->name_ : "--" + flag->name_);
         if (flag->bare_) option->expected(0, 1);

@@ -71,6 +71,8 @@ class Flag {
   Flag& only_flag() { return only_flag_ = true, *this; }
   // Shown by --help in place of the default.
   Flag& default_text(std::string text) { return default_text_ = std::move(text), *this; }
+  // Also written so, as -f.
+  Flag& letter(char letter) { return letter_ = letter, *this; }
   // A positional that must be there.
   Flag& required() { return required_ = true, *this; }
 
@@ -96,6 +98,7 @@ class Flag {
   bool secret_ = false;
   bool only_flag_ = false;
   bool required_ = false;
+  char letter_ = 0;  // 0: none
   std::optional<std::string> default_text_;
   std::vector<std::string> default_;  // as text; empty: none
   // Writes the target. Returns what a value must be, if one is not.

@@ -57,7 +57,8 @@ std::string HelpWriter::usage(Flags& flags) {
 
 std::string HelpWriter::left_column(const Flag& flag) {
   if (flag.positional_) return upper(flag.name_);
-  std::string out = "--" + flag.name_;
+  std::string out = flag.letter_ != 0 ? std::string("-") + flag.letter_ + ", " : std::string();
+  out += "--" + flag.name_;
   if (flag.negatable_) out += ", --no-" + flag.name_;
   if (flag.kind_ == Kind::Switch) return out;
   if (flag.bare_) return out + "[=" + flag.value_name_ + "]";

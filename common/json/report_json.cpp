@@ -156,6 +156,11 @@ Result<Json> task_document(ByteView task_map) {
     out[key] = field_or_null(task.fields, key);
   }
   make_times(out["error_history"], "at");
+  if (const auto progress = task.fields.find("progress"); progress != task.fields.end() && progress->is_object()) {
+    Json list = Json::array({*progress});
+    make_times(list, "at");
+    out["progress"] = list[0];
+  }
   out["result"] = nullptr;
   if (!task.result.empty()) {
     Result<Json> result = task_result(out, task.result);
@@ -164,6 +169,8 @@ Result<Json> task_document(ByteView task_map) {
   }
   return out;
 }
+
+Json log_document(ByteView lines) { return logs_document(lines); }
 
 Json result_document(const ResultItem& item, std::string_view device) {
   Json out = Json::object();

@@ -32,6 +32,7 @@ struct Attempt {
   TaskId task;
   AttemptId id;
   ByteView payload;         // into its frame; empty once finished
+  ByteView checkpoint;      // and what it is handed of an earlier attempt
   Duration timeout{};       // from its start
   std::uint64_t order = 0;  // place in the order of assignment
   Sequence sequence = 0;    // while Handed

@@ -102,7 +102,7 @@ void AttemptTable::grow() {
 
 void AttemptTable::drop_payload(AttemptIndex index) {
   Attempt& attempt = attempts_[index];
-  attempt.payload = {};
+  attempt.payload = attempt.checkpoint = {};
   if (attempt.frame != kNone) release_frame(std::exchange(attempt.frame, kNone));
 }
 

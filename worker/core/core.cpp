@@ -21,6 +21,7 @@ void Effects::clear() {
   hello.reset();
   send.clear();
   started.attempts.clear();
+  progress.attempts.clear();
   returned.clear();
   heartbeat.reset();
   drain = false;
@@ -31,8 +32,8 @@ void Effects::clear() {
 
 bool Effects::any() const {
   return !finished.empty() || !forget.empty() || !save.empty() || !handovers.empty() || !orders.empty() ||
-         open_socket || hello || !send.empty() || !started.attempts.empty() || !returned.empty() || heartbeat ||
-         drain || goodbye || done || fatal;
+         open_socket || hello || !send.empty() || !started.attempts.empty() || !progress.attempts.empty() ||
+         !returned.empty() || heartbeat || drain || goodbye || done || fatal;
 }
 
 Core::Core(CoreConfig config) : config_(std::move(config)), session_(config_.seed), slots_(config_.device.slots) {
@@ -233,7 +234,7 @@ void Core::hand_over(SlotIndex index, std::size_t count_max, TimePoint now, Effe
     ++busy_;
     slot.exclusive = alone;
     slot.running = 0;
-    slot.deadline = slot.term_at = slot.kill_at = TimePoint::max();
+    slot.deadline = slot.term_at = slot.kill_at = slot.listen_at = TimePoint::max();
     slot.killed = slot.taking_back = slot.answered = slot.never_began = false;
     slot.handed_at = slot.progress_at = now;
     slot.look_at = now + kLookAfter;
@@ -254,7 +255,8 @@ void Core::hand_over(SlotIndex index, std::size_t count_max, TimePoint now, Effe
     attempt.slot = index;
     slot.hand(attempt.sequence, first, attempt.payload.size());
     shortest = std::min(shortest, attempt.timeout);
-    out.runs.push_back({attempt.sequence, attempt.task, attempt.number, attempt.timeout, attempt.payload});
+    out.runs.push_back(
+        {attempt.sequence, attempt.task, attempt.number, attempt.timeout, attempt.payload, attempt.checkpoint});
     ++handover.count;
   }
   slot.look_at = std::min(slot.look_at, now + std::min(shortest, kLookAfter));

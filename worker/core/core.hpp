@@ -50,13 +50,26 @@ struct HostResult {
   std::uint64_t run_ns = 0;
   std::string_view error_message;
   std::string_view traceback;
-  ByteView logs;  // msgpack array of log lines; empty: none
+  ByteView logs;        // msgpack array of log lines; empty: none
+  ByteView checkpoint;  // of one that did not succeed; empty: none
+};
+
+// What a running attempt has told since the last time. Views live until the call returns.
+struct HostTold {
+  Sequence sequence = 0;
+  std::optional<double> fraction;
+  std::string_view text;
+  std::uint64_t first_line = 0;
+  ByteView logs;
+  ByteView checkpoint;  // empty: no new one
 };
 
 struct HostLoss {
   Sequence running = 0;  // what the host had begun last; 0: nothing, or not known
   std::string reason;    // "handler process died: signal 11 (SIGSEGV)"
   std::string output;    // the last lines of what it printed
+  std::string logs{};    // of `running`, and its latest checkpoint
+  std::string checkpoint{};
 };
 
 // Results that a former process of this worker had not got acknowledged, as they lie on its disk.
@@ -101,6 +114,10 @@ class Core {
   void on_looked(SlotIndex slot, Sequence running, TimePoint started, TimePoint now, Effects& out);
   // Answers Order::TakeBack, after every result that lay ready was given: nothing beyond `running` will be begun.
   void on_taken_back(SlotIndex slot, Sequence running, TimePoint started, TimePoint now, Effects& out);
+  // Answers Order::Listen.
+  void on_told(SlotIndex slot, const HostTold& told, Effects& out);
+  // Effects::progress was dropped: what is to be known is told again.
+  void on_progress_not_sent();
   void on_host_lost(SlotIndex slot, const HostLoss& loss, TimePoint now, Effects& out);
 
   // --- the rest
@@ -141,6 +158,7 @@ class Core {
     std::string_view error_message;
     std::string_view traceback;
     ByteView logs;
+    ByteView checkpoint;
   };
 
   void finish(AttemptIndex index, const Ending& ending, Effects& out);

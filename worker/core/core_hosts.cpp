@@ -1,5 +1,6 @@
 // What hosts say, and what is done about those that say nothing.
 #include <algorithm>
+#include <utility>
 
 #include "worker/core/core.hpp"
 #include "worker/core/limits.hpp"
@@ -32,8 +33,10 @@ Core::Ending Core::ending_of(const Attempt& attempt, const HostResult& result, E
   ending.logs = result.logs;
   if (ending.outcome == Outcome::Success) return ending;  // whatever was asked for meanwhile: it is there
   ending.data.reset();
+  ending.checkpoint = result.checkpoint;
   if (attempt.stop_wanted) {
     ending.outcome = Outcome::Cancelled;
+    ending.checkpoint = {};
   } else if (attempt.overdue || (ending.outcome == Outcome::Cancelled && ending.run >= attempt.timeout)) {
     ending.outcome = Outcome::Timeout;
     ending.error_message = out.texts.emplace_back(timeout_text(attempt, "; it ended when it was asked to"));
@@ -56,7 +59,7 @@ void Core::set_free(SlotIndex index) {
   idle_.push_back(index);
   slot.running = 0;
   slot.exclusive = slot.taking_back = false;
-  slot.look_at = slot.deadline = slot.term_at = slot.kill_at = TimePoint::max();
+  slot.look_at = slot.deadline = slot.term_at = slot.kill_at = slot.listen_at = TimePoint::max();
 }
 
 void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, Effects& out) {
@@ -78,7 +81,7 @@ void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, E
   }
   if (slot.running == result.sequence) {
     slot.running = 0;
-    slot.deadline = slot.term_at = slot.kill_at = TimePoint::max();
+    slot.deadline = slot.term_at = slot.kill_at = slot.listen_at = TimePoint::max();
   }
   if (!slot.idle()) {
     slot.progress_at = now;
@@ -137,11 +140,16 @@ void Core::found_running(SlotIndex index, Sequence running, TimePoint started, T
     if (slot.running != running) {
       slot.running = running;
       slot.deadline = began + attempt.timeout;
+      slot.listen_at = TimePoint::max();
     }
     // Nothing to see before it ends, its time is over, or somebody else asks.
     const bool lasting = now - began >= kLookAfter / 2 || attempt.timeout < kLookAfter;
     if (lasting) {
       slot.look_at = TimePoint::max();
+      if (slot.listen_at == TimePoint::max()) {
+        slot.listen_at = now;
+        slot.tell_again = false;
+      }
       if (!attempt.reported && !attempt.stop_wanted && !left_) {
         attempt.reported = true;
         out.started.attempts.push_back(attempt.id);
@@ -152,7 +160,7 @@ void Core::found_running(SlotIndex index, Sequence running, TimePoint started, T
     slot.killed = slot.never_began = true;
     out.orders.push_back({Order::Kind::Kill, index, 0});
   }
-  look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.term_at, slot.kill_at});
+  look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.term_at, slot.kill_at, slot.listen_at});
 }
 
 void Core::on_looked(SlotIndex index, Sequence running, TimePoint started, TimePoint now, Effects& out) {
@@ -203,6 +211,7 @@ void Core::on_host_lost(SlotIndex index, const HostLoss& loss, TimePoint now, Ef
     if (entry.attempt == kNone) continue;
     const bool is_blamed = &entry == blamed;
     const AttemptIndex attempt_index = entry.attempt;
+    const Sequence entry_sequence = entry.sequence;
     const TimePoint began = slot.deadline == TimePoint::max()
                                 ? slot.handed_at
                                 : std::max(slot.deadline - table_.at(attempt_index).timeout, slot.handed_at);
@@ -211,6 +220,10 @@ void Core::on_host_lost(SlotIndex index, const HostLoss& loss, TimePoint now, Ef
     if (is_blamed) {
       Ending ending(Outcome::Crashed, loss.reason, now - began);
       ending.traceback = loss.output;
+      if (entry_sequence == loss.running) {
+        ending.logs = loss.logs;
+        ending.checkpoint = loss.checkpoint;
+      }
       if (attempt.abandoned || attempt.stop_wanted) {
         ending = Ending(Outcome::Cancelled, {}, now - began);
       } else if (attempt.overdue) {
@@ -247,7 +260,7 @@ void Core::look_after_slots(TimePoint now, Effects& out) {
       out.orders.push_back({Order::Kind::Kill, s, 0});
     }
     if (slot.killed) {
-      slot.term_at = slot.kill_at = slot.deadline = slot.look_at = TimePoint::max();
+      slot.term_at = slot.kill_at = slot.deadline = slot.look_at = slot.listen_at = TimePoint::max();
       continue;
     }
     if (now >= slot.term_at) {
@@ -265,8 +278,34 @@ void Core::look_after_slots(TimePoint now, Effects& out) {
       slot.look_at = now + kLookAfter;  // found_running() says better
       out.orders.push_back({Order::Kind::Look, s, 0});
     }
-    look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.term_at, slot.kill_at});
+    if (now >= slot.listen_at) {
+      // On a grid of its own, so that the slots of a busy worker do not wake it one by one.
+      slot.listen_at = TimePoint((now.time_since_epoch() / kListenEach + 1) * kListenEach);
+      if (session_.joined() && slot.running != 0) {
+        out.orders.push_back({Order::Kind::Listen, s, slot.running, std::exchange(slot.tell_again, false)});
+      }
+    }
+    look_next_ = std::min({look_next_, slot.look_at, slot.deadline, slot.term_at, slot.kill_at, slot.listen_at});
   }
+}
+
+void Core::on_told(SlotIndex index, const HostTold& told, Effects& out) {
+  if (index >= slots_.size()) return;
+  Slot::Entry* entry = slots_[index].find(told.sequence);
+  if (entry == nullptr) return;
+  const Attempt& attempt = table_.at(entry->attempt);
+  if (attempt.stop_wanted || attempt.abandoned || left_) return;  // nobody wants to know
+  ProgressItem& item = out.progress.attempts.emplace_back();
+  item.attempt = attempt.id;
+  item.fraction = told.fraction;
+  item.text = out.texts.emplace_back(told.text);
+  item.first_line = told.first_line;
+  item.logs = out.texts.emplace_back(told.logs);
+  item.checkpoint = out.texts.emplace_back(told.checkpoint);
+}
+
+void Core::on_progress_not_sent() {
+  for (Slot& slot : slots_) slot.tell_again = true;
 }
 
 }  // namespace retire::worker

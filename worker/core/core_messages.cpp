@@ -13,7 +13,7 @@ constexpr std::size_t kItemBytes = 64;
 
 std::size_t size_of(const FinishedItem& item) {
   return kItemBytes + (item.data ? item.data->size() : 0) + item.error_message.size() + item.traceback.size() +
-         item.logs.size();
+         item.logs.size() + item.checkpoint.size();
 }
 
 // Errors that a repetition of the same bytes would only bring again.
@@ -56,6 +56,7 @@ void Core::on_welcome(const Welcome& welcome, TimePoint now, Effects& out) {
     table_.at(index).abandoned = true;
     stop(index, now, out);
   }
+  on_progress_not_sent();  // this main may not have been told
   outbox_.resend_all();
 }
 
@@ -126,6 +127,7 @@ void Core::on_assign(std::uint64_t correlation, const Assign& message, std::shar
     Attempt& attempt = table_.at(index);
     attempt.task = item.task;
     attempt.payload = item.payload;
+    attempt.checkpoint = item.checkpoint;
     attempt.timeout = std::clamp(spec.timeout, Duration(1), Duration(std::chrono::hours(24 * 366)));
     attempt.order = ++order_;
     attempt.type = type;
@@ -196,6 +198,7 @@ void Core::finish(AttemptIndex index, const Ending& ending, Effects& out) {
   item.error_message = ending.error_message.substr(0, kErrorMessageBytesMax);
   item.traceback = ending.traceback.substr(0, kTracebackBytesMax);
   item.logs = ending.logs;
+  item.checkpoint = ending.checkpoint;
   const std::uint64_t batch = outbox_.add(index, size_of(item));
   if (outbox_.link_from() != kNone) table_.at(outbox_.link_from()).next = index;
   attempt.next = kNone;

@@ -19,13 +19,15 @@ struct Outgoing {
   FinishedItem item;
 };
 
-// One attempt for a host. The payload lives until the core lets go of the attempt: it is to be copied at once.
+// One attempt for a host. Payload and checkpoint live until the core lets go of the attempt: they are to be
+// copied at once.
 struct Run {
   Sequence sequence = 0;
   TaskId task;
   std::uint32_t number = 1;
   Duration timeout{};
   ByteView payload;
+  ByteView checkpoint{};
 };
 
 // Attempts of one type for the host of one slot: `count` of Effects::runs from `first`.
@@ -40,6 +42,7 @@ struct Order {
   enum class Kind : std::uint8_t {
     Look,       // tell what runs there: Core::on_looked()
     TakeBack,   // tell the host to begin nothing of what it has; then Core::on_taken_back()
+    Listen,     // ask what the attempt `sequence` has told since the last time: Core::on_told() if anything
     Cancel,     // ask the attempt `sequence` to end
     Terminate,  // SIGTERM for the host and all it has started
     Kill        // end the host and all it has started; then Core::on_host_lost()
@@ -47,6 +50,7 @@ struct Order {
   Kind kind = Kind::Look;
   SlotIndex slot = 0;
   Sequence sequence = 0;
+  bool again = false;  // Listen: also its progress and checkpoint if they were told before
 };
 
 struct ReturnedReply {
@@ -67,6 +71,7 @@ struct Effects {
   std::optional<Hello> hello;
   std::vector<std::uint64_t> send;  // batches to send, closed; Core::on_batch_not_sent() if one cannot be
   AttemptIds started;
+  Progress progress;  // to be sent at once or not at all; its views are into `texts`. Core::on_progress_not_sent()
   std::vector<ReturnedReply> returned;
   std::optional<Heartbeat> heartbeat;  // the shell adds the load
   bool drain = false;

@@ -23,6 +23,9 @@ constexpr double kSpreadWorkNs = 3e5;
 // what waits behind it is taken back.
 constexpr Duration kLookAfter = std::chrono::milliseconds(20);
 
+// How often a running attempt is asked what it has told; all slots at the same moments, so that the worker wakes once.
+constexpr Duration kListenEach = std::chrono::milliseconds(250);
+
 // An unacknowledged batch is sent again after this.
 constexpr Duration kResendAfter = std::chrono::seconds(10);
 // A result that main has left unacknowledged for this long goes to the disk; one that could not be saved, because the

@@ -36,18 +36,20 @@ class Slot {
   void tidy();
 
   TypeIndex type = 0;
-  bool exclusive = false;    // holds one that must be alone in its host
-  Sequence running = 0;      // seen running when last looked into; 0: not known
-  TimePoint look_at{};       // when to look into it; max: no need
-  TimePoint deadline{};      // when `running` is overdue; max: not known
-  TimePoint term_at{};       // when its host is sent SIGTERM; max: it is not to be
-  TimePoint kill_at{};       // when its host is killed; max: it is not to be
-  bool killed = false;       // ordered already
-  bool taking_back = false;  // ordered already
-  bool answered = false;     // something since it was handed work while idle
-  bool never_began = false;  // killed because its host began nothing
-  TimePoint handed_at{};     // last handover to it while idle
-  TimePoint progress_at{};   // that, or its last answer
+  bool exclusive = false;                  // holds one that must be alone in its host
+  Sequence running = 0;                    // seen running when last looked into; 0: not known
+  TimePoint look_at{};                     // when to look into it; max: no need
+  TimePoint listen_at = TimePoint::max();  // when to ask what `running` has told; max: it runs for too short a time
+  bool tell_again = false;                 // main may not have what it was told
+  TimePoint deadline{};                    // when `running` is overdue; max: not known
+  TimePoint term_at{};                     // when its host is sent SIGTERM; max: it is not to be
+  TimePoint kill_at{};                     // when its host is killed; max: it is not to be
+  bool killed = false;                     // ordered already
+  bool taking_back = false;                // ordered already
+  bool answered = false;                   // something since it was handed work while idle
+  bool never_began = false;                // killed because its host began nothing
+  TimePoint handed_at{};                   // last handover to it while idle
+  TimePoint progress_at{};                 // that, or its last answer
 
  private:
   std::vector<Entry> entries_;

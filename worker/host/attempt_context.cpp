@@ -10,7 +10,6 @@ namespace retire::host {
 namespace {
 
 constexpr std::size_t kBufferKept = std::size_t{1} << 20;
-constexpr std::size_t kProgressTextMax = 256;
 
 // As Uuid::text(), without allocating: this runs for each attempt.
 void write_uuid(const Uuid& id, char* out) {
@@ -30,7 +29,8 @@ void write_uuid(const Uuid& id, char* out) {
 
 }  // namespace
 
-AttemptContext::AttemptContext(SharedPage& page) : page_(page) {
+AttemptContext::AttemptContext(SharedPage& page, MakeScratch make_scratch)
+    : page_(page), live_(page.live), make_scratch_(std::move(make_scratch)) {
   raw_.size_bytes = sizeof raw_;
   raw_.host = this;
   raw_.task_id = task_text_.data();
@@ -41,13 +41,18 @@ AttemptContext::AttemptContext(SharedPage& page) : page_(page) {
   raw_.progress = &progress;
   raw_.result = &result;
   raw_.error = &error;
+  raw_.save_checkpoint = &save_checkpoint;
+  raw_.scratch_dir = &scratch_dir;
 }
 
 void AttemptContext::begin(std::uint64_t sequence, const TaskId& task, const char* type, std::uint32_t number,
-                           std::uint64_t timeout_us, std::int64_t now_ns) {
+                           std::uint64_t timeout_us, std::string_view checkpoint, std::int64_t now_ns) {
   raw_.attempt = number;
   raw_.task_type = type;
   write_uuid(task, task_text_.data());
+  raw_.checkpoint = {reinterpret_cast<const std::uint8_t*>(checkpoint.data()), checkpoint.size()};
+  live_.begin(sequence);
+  scratch_path_.clear();
   sequence_ = sequence;
   started_ns_ = now_ns;
   const std::uint64_t timeout_ns = std::min(timeout_us, std::uint64_t{INT64_MAX} / 4000) * 1000;
@@ -91,14 +96,18 @@ void AttemptContext::log(const rc_context* context, int level, const char* text,
   AttemptContext& me = self(context);
   const std::int64_t since = std::max(monotonic_ns() - me.started_ns_, std::int64_t{0});
   me.logged_.store(true);
-  me.logs_.add(level, {text, size}, static_cast<std::uint64_t>(since / 1000));
+  me.logs_.add(level, {text, size}, static_cast<std::uint64_t>(since / 1000),
+               [&me](std::uint64_t number, const LogLine& line) {
+                 const std::lock_guard lock(me.mutex_);
+                 me.live_.line(number, line);
+               });
 }
 
 void AttemptContext::progress(const rc_context* context, double fraction, const char* text, std::size_t size) {
   AttemptContext& me = self(context);
   const std::lock_guard lock(me.mutex_);
-  me.progress_ = std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0.0;
-  me.progress_text_ = clean_text({text, size}, kProgressTextMax);
+  me.live_.progress(std::isfinite(fraction) ? std::clamp(fraction, 0.0, 1.0) : 0.0,
+                    clean_text({text, size}, kProgressTextBytesMax));
 }
 
 void AttemptContext::result(const rc_context* context, const std::uint8_t* data, std::size_t size) {
@@ -119,6 +128,26 @@ void AttemptContext::error(const rc_context* context, const char* message, std::
   const std::lock_guard lock(me.mutex_);
   me.error_message_ = clean_text({message, message_size}, kErrorMessageBytesMax);
   me.traceback_ = clean_text({traceback, traceback_size}, kTracebackBytesMax);
+}
+
+int AttemptContext::save_checkpoint(const rc_context* context, const std::uint8_t* data, std::size_t size) {
+  if (size > kCheckpointBytesMax) return 1;
+  AttemptContext& me = self(context);
+  const std::lock_guard lock(me.mutex_);
+  me.live_.checkpoint({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
+
+const char* AttemptContext::scratch_dir(const rc_context* context) {
+  AttemptContext& me = self(context);
+  const std::lock_guard lock(me.mutex_);
+  Result<std::string> path = me.make_scratch_();
+  if (!path.ok()) {
+    me.error_message_ = clean_text(path.error().detail, kErrorMessageBytesMax);
+    return nullptr;
+  }
+  me.scratch_path_ = std::move(path).value();
+  return me.scratch_path_.c_str();
 }
 
 }  // namespace retire::host

@@ -7,13 +7,16 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "common/base/ids.hpp"
+#include "common/base/result.hpp"
 #include "retire_cluster/plugin_abi.h"
+#include "worker/host/live_area.hpp"
 #include "worker/host/log_buffer.hpp"
 #include "worker/host/shared_page.hpp"
 
@@ -21,13 +24,18 @@ namespace retire::host {
 
 class AttemptContext {
  public:
-  explicit AttemptContext(SharedPage& page);
+  // Makes the scratch directory of the attempt that runs, or gives it again; called under a lock.
+  using MakeScratch = std::function<Result<std::string>()>;
+
+  AttemptContext(SharedPage& page, MakeScratch make_scratch);
   AttemptContext(const AttemptContext&) = delete;
   AttemptContext& operator=(const AttemptContext&) = delete;
 
-  // `type` must end with a zero byte and live until the attempt ends.
+  // `type` must end with a zero byte; it and `checkpoint` must live until the attempt ends.
   void begin(std::uint64_t sequence, const TaskId& task, const char* type, std::uint32_t number,
-             std::uint64_t timeout_us, std::int64_t now_ns);
+             std::uint64_t timeout_us, std::string_view checkpoint, std::int64_t now_ns);
+  // Whether the attempt that has ended had a scratch directory.
+  bool had_scratch() const { return !scratch_path_.empty(); }
   const rc_context& raw() const { return raw_; }
 
   // What the handler gave. Texts are UTF-8 and within their limits. Valid until the next begin().
@@ -36,6 +44,7 @@ class AttemptContext {
   std::uint64_t result_bytes() const { return result_bytes_; }
   const std::string& error_message() const { return error_message_; }
   const std::string& traceback() const { return traceback_; }
+  std::string_view saved_checkpoint() const { return live_.latest_checkpoint(); }
   std::string take_logs() { return logged_.exchange(false) ? logs_.take() : std::string(); }
 
  private:
@@ -48,6 +57,9 @@ class AttemptContext {
   static void result(const rc_context* context, const std::uint8_t* data, std::size_t size);
   static void error(const rc_context* context, const char* message, std::size_t message_size, const char* traceback,
                     std::size_t traceback_size);
+
+  static int save_checkpoint(const rc_context* context, const std::uint8_t* data, std::size_t size);
+  static const char* scratch_dir(const rc_context* context);
 
   bool is_cancelled() const { return page_.cancel.load(std::memory_order_relaxed) == sequence_; }
 
@@ -64,8 +76,9 @@ class AttemptContext {
   bool has_result_ = false;
   std::string error_message_;
   std::string traceback_;
-  double progress_ = 0;
-  std::string progress_text_;
+  LiveWriter live_;
+  MakeScratch make_scratch_;
+  std::string scratch_path_;  // empty: not made
 
   std::atomic<bool> logged_{false};
   LogBuffer logs_;

@@ -34,7 +34,7 @@ HostLoop::HostLoop(int socket, SharedPage& page, std::string plugin_file, const 
     : socket_(socket),
       page_(page),
       plugin_file_(std::move(plugin_file)),
-      context_(page),
+      context_(page, [this] { return leftovers_.make_scratch(); }),
       ring_(page),
       leftovers_(policy, page),
       in_(kReadBytes) {
@@ -142,6 +142,9 @@ bool HostLoop::on_runs(std::string_view body) {
     if (body.size() < header.payload_bytes) return false;
     const rc_bytes payload{reinterpret_cast<const std::uint8_t*>(body.data()), header.payload_bytes};
     body.remove_prefix(header.payload_bytes);
+    if (body.size() < header.checkpoint_bytes) return false;
+    const std::string_view checkpoint = body.substr(0, header.checkpoint_bytes);
+    body.remove_prefix(header.checkpoint_bytes);
 
     if (page_.take_back_until.load() >= header.sequence) {
       ResultHeader skipped;
@@ -151,12 +154,12 @@ bool HostLoop::on_runs(std::string_view body) {
       continue;
     }
     if (with == nullptr) with = &handler(name);
-    run_one(*with, header, payload);
+    run_one(*with, header, payload, checkpoint);
   }
   return body.empty();
 }
 
-void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload) {
+void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload, std::string_view checkpoint) {
   ResultHeader header;
   header.sequence = run.sequence;
   page_.started_ns.store(now_ns_, std::memory_order_relaxed);
@@ -171,11 +174,12 @@ void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload) {
   ResultParts parts;
   std::string own_message;
   std::string logs;
+  bool had_scratch = false;
   if (!with.instance) {
     parts.error_message = with.refusal;
   } else {
     context_.begin(run.sequence, TaskId::from_bytes(reinterpret_cast<const char*>(run.task)), with.name.c_str(),
-                   run.number, run.timeout_us, begun_ns);
+                   run.number, run.timeout_us, checkpoint, begun_ns);
     outcome = outcome_of(with.instance->run(payload, context_.raw()));
     parts.error_message = context_.error_message();
     parts.traceback = context_.traceback();
@@ -201,11 +205,13 @@ void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload) {
     }
     logs = context_.take_logs();
     parts.logs = logs;
+    if (outcome != Outcome::Success) parts.checkpoint = context_.saved_checkpoint();
+    had_scratch = context_.had_scratch();
   }
   now_ns_ = monotonic_ns();
   header.outcome = static_cast<std::uint8_t>(outcome);
   header.run_ns = static_cast<std::uint64_t>(now_ns_ - begun_ns);
-  leftovers_.after_attempt(header.run_ns, now_ns_);
+  leftovers_.after_attempt(had_scratch ? UINT64_MAX : header.run_ns, now_ns_);
   answer(header, parts);
 }
 

@@ -38,7 +38,7 @@ class HostLoop {
   bool on_message(std::string_view body);
   bool on_runs(std::string_view body);
   Handler& handler(std::string_view name);
-  void run_one(Handler& handler, const RunHeader& header, rc_bytes payload);
+  void run_one(Handler& handler, const RunHeader& header, rc_bytes payload, std::string_view checkpoint);
   void answer(ResultHeader header, const ResultParts& parts);
   void send_large(const ResultHeader& header, const ResultParts& parts);
   void ring_doorbell();

@@ -220,8 +220,9 @@ void HostPool::reap() {
     const std::unique_ptr<Host> gone = std::move(hosts_[i]);
     hosts_.erase(hosts_.begin() + static_cast<std::ptrdiff_t>(i));
     if (gone->slot != UINT32_MAX && gone->process->unanswered() > 0) {
-      events_.on_host_lost(gone->slot,
-                           {gone->process->running(), gone->process->reason(), gone->process->output_text()});
+      HostProcess::LastWords last = gone->process->last_words();
+      events_.on_host_lost(gone->slot, {gone->process->running(), gone->process->reason(), gone->process->output_text(),
+                                        std::move(last.logs), std::move(last.checkpoint)});
     } else if (gone->slot != UINT32_MAX && gone->kill_ordered) {
       // Killed for an attempt that was answered at that very moment: whoever ordered it waits for the end.
       events_.on_host_lost(gone->slot, {0, gone->process->reason(), {}});
@@ -243,6 +244,11 @@ HostPool::Seen HostPool::take_back(std::uint32_t slot) {
   const Seen seen = look(slot);  // after the word was written: what is not begun by now will not be
   give_results(*host);
   return seen;
+}
+
+const AttemptTold* HostPool::listen(std::uint32_t slot, std::uint64_t sequence, bool again) {
+  Host* host = of_slot(slot);
+  return host == nullptr ? nullptr : host->process->listen(sequence, again);
 }
 
 void HostPool::cancel(std::uint32_t slot, std::uint64_t sequence) {

@@ -17,6 +17,8 @@ struct Loss {
   std::uint64_t running = 0;
   std::string reason;
   std::string output;
+  std::string logs{};        // of what ran: as the protocol has them; empty: none
+  std::string checkpoint{};  // its latest; empty: none
 };
 
 // Where things of hosts go. Called from within HostPool::poll() and take_back() only.
@@ -65,6 +67,8 @@ class HostPool {
   Seen look(std::uint32_t slot) const;
   // Results that lie ready are given first.
   Seen take_back(std::uint32_t slot);
+  // What the attempt `sequence` has told, as HostProcess::listen(); null when it does not run there any more.
+  const AttemptTold* listen(std::uint32_t slot, std::uint64_t sequence, bool again);
   void cancel(std::uint32_t slot, std::uint64_t sequence);
   // SIGTERM for the host and all it has started.
   void terminate(std::uint32_t slot);

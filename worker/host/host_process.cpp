@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 // One result at its largest, with its error and its log in msgpack.
-constexpr std::size_t kRecordMax =
-    kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax + kErrorMessageBytesMax + 4096;
+constexpr std::size_t kRecordMax = kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax +
+                                   kErrorMessageBytesMax + kCheckpointBytesMax + 4096;
 constexpr std::size_t kBufferKept = std::size_t{1} << 20;
 // Then a host is replaced, for what it may have gathered unseen. At full speed that is every few seconds, and a start
 // costs a few milliseconds.
@@ -59,7 +59,8 @@ HostProcess::HostProcess(Spawned spawned, PageMapping page, std::string plugin_f
       report_(std::move(spawned.report)),
       seat_(std::move(seat)),
       page_(std::move(page)),
-      ring_(page_.page()) {}
+      ring_(page_.page()),
+      live_(page_.page().live) {}
 
 HostProcess::~HostProcess() {
   if (!reaped_) {
@@ -88,8 +89,10 @@ void HostProcess::add_run(const RunRequest& run) {
   header.timeout_us = static_cast<std::uint64_t>(run.timeout.count());
   header.number = run.number;
   header.payload_bytes = static_cast<std::uint32_t>(run.payload.size());
+  header.checkpoint_bytes = static_cast<std::uint32_t>(run.checkpoint.size());
   append(out_, header);
   out_ += run.payload;
+  out_ += run.checkpoint;
   last_sequence_ = run.sequence;
 }
 
@@ -183,15 +186,19 @@ const AttemptResult* HostProcess::checked(const ResultHeader& header, const Resu
   }
   result_.outcome = static_cast<Outcome>(header.outcome);
   result_.data = parts.data;
-  if (parts.error_message.empty() && parts.traceback.empty() && parts.logs.empty()) return &result_;
+  if (parts.error_message.empty() && parts.traceback.empty() && parts.logs.empty() && parts.checkpoint.empty()) {
+    return &result_;
+  }
 
   // Main would refuse a whole message for one bad text in it. Copied first: the ring could change after the check.
   result_.error_message = in_use_.emplace_back(parts.error_message);
   result_.traceback = in_use_.emplace_back(parts.traceback);
   result_.logs = in_use_.emplace_back(parts.logs);
+  result_.checkpoint = in_use_.emplace_back(parts.checkpoint);
   std::vector<LogLine> lines;
-  if (result_.error_message.size() > kErrorMessageBytesMax || result_.traceback.size() > kTracebackBytesMax ||
-      !retire_cluster::is_utf8(result_.error_message) || !retire_cluster::is_utf8(result_.traceback) ||
+  if (result_.error_message.size() > kErrorMessageBytesMax || result_.checkpoint.size() > kCheckpointBytesMax ||
+      result_.traceback.size() > kTracebackBytesMax || !retire_cluster::is_utf8(result_.error_message) ||
+      !retire_cluster::is_utf8(result_.traceback) ||
       (!result_.logs.empty() && !protocol::decode_log_lines(result_.logs, lines).ok())) {
     broken_ = true;
     return nullptr;
@@ -202,6 +209,26 @@ const AttemptResult* HostProcess::checked(const ResultHeader& header, const Resu
 void HostProcess::release() {
   ring_.release();
   in_use_.clear();
+}
+
+const AttemptTold* HostProcess::listen(std::uint64_t sequence, bool again) {
+  told_ = live_.read(sequence, again);
+  if (!told_.any()) return nullptr;
+  told_logs_ = protocol::encode_log_lines(told_.lines);
+  attempt_told_ = {};
+  if (told_.has_progress) {
+    attempt_told_.fraction = told_.fraction;
+    attempt_told_.text = told_.text;
+  }
+  attempt_told_.first_line = told_.first_line;
+  attempt_told_.logs = told_logs_;
+  attempt_told_.checkpoint = told_.checkpoint;
+  return &attempt_told_;
+}
+
+HostProcess::LastWords HostProcess::last_words() {
+  LiveReader::Last last = live_.last(running());
+  return {protocol::encode_log_lines(last.lines), std::move(last.checkpoint)};
 }
 
 TimePoint HostProcess::started() const {

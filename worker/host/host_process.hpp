@@ -31,6 +31,7 @@ struct RunRequest {
   std::uint32_t number = 1;
   Duration timeout{};
   ByteView payload;
+  ByteView checkpoint{};
 };
 
 // What a host said of one attempt. Checked: texts are UTF-8, logs are log lines, everything is within its limit. Views
@@ -44,6 +45,16 @@ struct AttemptResult {
   std::string_view error_message;
   std::string_view traceback;
   ByteView logs;
+  ByteView checkpoint{};
+};
+
+// What a running attempt has told since the last time. Checked as results are; views live until the next listen().
+struct AttemptTold {
+  std::optional<double> fraction;
+  std::string_view text;
+  std::uint64_t first_line = 0;
+  ByteView logs;
+  ByteView checkpoint{};
 };
 
 class HostProcess {
@@ -78,6 +89,14 @@ class HostProcess {
   // The host wrote what no host writes: it is to be killed.
   bool broken() const { return broken_; }
 
+  // What `sequence` has told since the last time, or with `again` all that is to be known but its lines; null: nothing.
+  const AttemptTold* listen(std::uint64_t sequence, bool again);
+  // After its end: the log of what ran, and its latest checkpoint.
+  struct LastWords {
+    std::string logs;
+    std::string checkpoint;
+  };
+  LastWords last_words();
   std::uint64_t running() const { return page_.page().running.load(); }
   TimePoint started() const;
   void take_back();  // of everything handed over so far, nothing more is begun
@@ -109,6 +128,10 @@ class HostProcess {
   sandbox::Seat seat_;
   PageMapping page_;
   RingReader ring_;
+  LiveReader live_;
+  Told told_;
+  std::string told_logs_;
+  AttemptTold attempt_told_;
   std::string out_;
   std::size_t out_done_ = 0;
   std::size_t message_at_ = 0;      // where the message begins that is being written

@@ -11,7 +11,8 @@ namespace {
 constexpr std::size_t kLastLineBytes = 128;  // kept free for saying what was dropped
 }
 
-void LogBuffer::add(int level, std::string_view text, std::uint64_t us_since_start) {
+void LogBuffer::add(int level, std::string_view text, std::uint64_t us_since_start,
+                    const std::function<void(std::uint64_t number, const LogLine& line)>& tell) {
   while (text.ends_with('\n') || text.ends_with('\r')) text.remove_suffix(1);
   const std::lock_guard lock(mutex_);
   last_us_ = us_since_start;
@@ -25,6 +26,7 @@ void LogBuffer::add(int level, std::string_view text, std::uint64_t us_since_sta
   line.us_since_start = us_since_start;
   line.text = clean_text(text, kLogLineBytesMax);
   bytes_ += line.text.size();
+  if (tell) tell(lines_.size() - 1, line);
 }
 
 std::string LogBuffer::take() {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -15,7 +16,9 @@ namespace retire::host {
 
 class LogBuffer {
  public:
-  void add(int level, std::string_view text, std::uint64_t us_since_start);
+  // The line's number if it was taken: then `tell` is called with that and the line, under the buffer's lock.
+  void add(int level, std::string_view text, std::uint64_t us_since_start,
+           const std::function<void(std::uint64_t number, const LogLine& line)>& tell = {});
   // As the protocol has them, empty if there are none; begins anew. What was dropped is said in a last line.
   std::string take();
 

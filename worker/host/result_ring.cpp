@@ -17,7 +17,7 @@ char* put(char* to, std::string_view part) {
 
 std::size_t record_bytes(const ResultParts& parts) {
   return padded(sizeof(ResultHeader) + (parts.data ? parts.data->size() : 0) + parts.error_message.size() +
-                parts.traceback.size() + parts.logs.size());
+                parts.traceback.size() + parts.logs.size() + parts.checkpoint.size());
 }
 
 void write_record(ResultHeader header, const ResultParts& parts, char* to) {
@@ -28,15 +28,18 @@ void write_record(ResultHeader header, const ResultParts& parts, char* to) {
   header.error_bytes = static_cast<std::uint32_t>(parts.error_message.size());
   header.traceback_bytes = static_cast<std::uint32_t>(parts.traceback.size());
   header.logs_bytes = static_cast<std::uint32_t>(parts.logs.size());
+  header.checkpoint_bytes = static_cast<std::uint32_t>(parts.checkpoint.size());
   std::memcpy(to, &header, sizeof header);
-  put(put(put(put(to + sizeof header, data), parts.error_message), parts.traceback), parts.logs);
+  char* at = put(to + sizeof header, data);
+  for (const std::string_view part : {parts.error_message, parts.traceback, parts.logs, parts.checkpoint})
+    at = put(at, part);
 }
 
 bool read_record(const char* from, std::size_t available, ResultHeader& header, ResultParts& parts) {
   if (available < sizeof header) return false;
   std::memcpy(&header, from, sizeof header);  // once: the other side could change it between two looks
   const std::uint64_t needed = std::uint64_t{sizeof header} + header.data_bytes + header.error_bytes +
-                               header.traceback_bytes + header.logs_bytes;
+                               header.traceback_bytes + header.logs_bytes + header.checkpoint_bytes;
   if (header.bytes > available || header.bytes < needed || header.bytes % kRecordAlign != 0) return false;
   const char* at = from + sizeof header;
   const auto part = [&at](std::uint32_t bytes) {
@@ -49,6 +52,7 @@ bool read_record(const char* from, std::size_t available, ResultHeader& header, 
   parts.error_message = part(header.error_bytes);
   parts.traceback = part(header.traceback_bytes);
   parts.logs = part(header.logs_bytes);
+  parts.checkpoint = part(header.checkpoint_bytes);
   return true;
 }
 

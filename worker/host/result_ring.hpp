@@ -19,6 +19,7 @@ struct ResultParts {
   std::string_view error_message;
   std::string_view traceback;
   std::string_view logs;
+  std::string_view checkpoint;
 };
 
 // How large the record of these is, in a ring or a message. Each part is bounded by its own limit.

@@ -1,4 +1,5 @@
-// The memory that an agent and one of its handler hosts share: who runs, who is to stop, and the ring of results.
+// The memory that an agent and one of its handler hosts share: who runs, who is to stop, what is told
+// meanwhile, and the ring of results.
 //
 // It lives in a memfd. The agent creates it, the host maps it; each word has one writer. What the host writes may be
 // garbage once a handler has run wild; the agent bounds whatever it reads from here.
@@ -11,6 +12,7 @@
 #include <memory>
 
 #include "common/base/result.hpp"
+#include "worker/host/live_area.hpp"
 
 namespace retire::host {
 
@@ -32,6 +34,8 @@ struct SharedPage {
   std::atomic<std::uint64_t> take_back_until{0};     // nothing up to this sequence is to be begun any more
   alignas(64) std::atomic<std::uint64_t> read{0};    // bytes ever read from the ring
   std::atomic<std::uint32_t> room_wake{0};           // futex: changes when there is room again
+
+  LiveArea live;
 
   alignas(64) char ring[kRingBytes];
 };

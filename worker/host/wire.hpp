@@ -3,7 +3,8 @@
 //
 // Socket, both ways: a u32 length and that many bytes.
 //   agent → host   the first is a policy (sandbox/policy.hpp), the second a setup: SetupHeader, device, settings
-//                  then runs: RunsHeader, the handler's name, and for each attempt RunHeader and its payload
+//                  then runs: RunsHeader, the handler's name, and for each attempt RunHeader, its payload and the
+//                  checkpoint it is handed
 //   host → agent   length 0: results lie ready in the ring
 //                  else one result too large for the ring: ResultHeader and its bytes
 // Report: when nothing of a host is left, its supervisor writes one HostReport.
@@ -46,9 +47,11 @@ struct RunHeader {
   std::uint64_t timeout_us = 0;
   std::uint32_t number = 1;
   std::uint32_t payload_bytes = 0;
+  std::uint32_t checkpoint_bytes = 0;
+  std::uint32_t unused = 0;
 };
 
-// Followed by data, error message, traceback and logs.
+// Followed by data, error message, traceback, logs and checkpoint.
 struct ResultHeader {
   std::uint32_t bytes = 0;  // of the whole record, rounded up to kRecordAlign; 0: the ring goes on at its beginning
   std::uint8_t outcome = 0;
@@ -61,8 +64,10 @@ struct ResultHeader {
   std::uint32_t error_bytes = 0;
   std::uint32_t traceback_bytes = 0;
   std::uint32_t logs_bytes = 0;
+  std::uint32_t checkpoint_bytes = 0;
+  std::uint32_t unused_too = 0;
 };
-static_assert(sizeof(ResultHeader) == 40);
+static_assert(sizeof(ResultHeader) == 48);
 
 constexpr std::size_t kRecordAlign = 8;
 constexpr std::size_t kRingRecordMax = std::size_t{64} << 10;

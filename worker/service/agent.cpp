@@ -185,6 +185,7 @@ void Agent::on_result(std::uint32_t slot, const host::AttemptResult& result) {
   told.error_message = result.error_message;
   told.traceback = result.traceback;
   told.logs = result.logs;
+  told.checkpoint = result.checkpoint;
   core_.on_result(slot, told, now_, effects_);
 }
 
@@ -192,7 +193,8 @@ void Agent::on_results_end() { apply(); }
 
 void Agent::on_host_lost(std::uint32_t slot, const host::Loss& loss) {
   logging::info("slot={} {}", slot, loss.reason);
-  const HostLoss told{loss.running, loss.reason, loss.output};  // until its effects are done
+  const HostLoss told{loss.running, loss.reason, loss.output, loss.logs,
+                      loss.checkpoint};  // until its effects are done
   core_.on_host_lost(slot, told, now_, effects_);
   apply();
 }
@@ -235,7 +237,7 @@ void Agent::hand_over(const Effects& effects) {
     pool_.begin(handover.slot, file->second, type, handover.count);
     for (std::size_t i = handover.first; i < handover.first + handover.count; ++i) {
       const Run& run = effects.runs[i];
-      pool_.add({run.sequence, run.task, run.number, run.timeout, run.payload});
+      pool_.add({run.sequence, run.task, run.number, run.timeout, run.payload, run.checkpoint});
     }
     pool_.end();
   }
@@ -253,6 +255,13 @@ void Agent::obey(const Order& order) {
       core_.on_taken_back(order.slot, seen.running, seen.started, now_, effects_);
       break;
     }
+    case Order::Kind::Listen:
+      if (const host::AttemptTold* told = pool_.listen(order.slot, order.sequence, order.again)) {
+        core_.on_told(order.slot,
+                      {order.sequence, told->fraction, told->text, told->first_line, told->logs, told->checkpoint},
+                      effects_);
+      }
+      break;
     case Order::Kind::Cancel: pool_.cancel(order.slot, order.sequence); break;
     case Order::Kind::Terminate: pool_.terminate(order.slot); break;
     case Order::Kind::Kill: pool_.kill(order.slot); break;
@@ -288,6 +297,7 @@ void Agent::send_messages(Effects& effects) {
     protocol::encode_attempts(out, MessageType::Started, 0, effects.started.attempts);
     outgoing_.send(*dealer_, std::move(out));
   }
+  if (!effects.progress.attempts.empty()) send_progress(effects.progress);
   for (const ReturnedReply& reply : effects.returned) {
     std::string out;
     protocol::encode_attempts(out, MessageType::Returned, reply.correlation, reply.attempts.attempts);
@@ -319,6 +329,25 @@ void Agent::watch_duty() {
   } else {
     logging::info("takes work again");
   }
+}
+
+// In messages of a moderate size. What main's end does not take now is not kept: it grows old.
+void Agent::send_progress(Progress& progress) {
+  Progress part;
+  std::size_t bytes = 0;
+  const auto send = [&] {
+    std::string out;
+    protocol::encode(out, 0, part);
+    if (!outgoing_.send_or_drop(*dealer_, std::move(out))) core_.on_progress_not_sent();
+    part.attempts.clear();
+    bytes = 0;
+  };
+  for (const ProgressItem& item : progress.attempts) {
+    part.attempts.push_back(item);
+    bytes += item.logs.size() + item.checkpoint.size();
+    if (bytes >= kBatchBytesTarget) send();
+  }
+  if (!part.attempts.empty()) send();
 }
 
 // One line for each change that a person would want to know of.

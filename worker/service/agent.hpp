@@ -57,6 +57,7 @@ class Agent final : private host::HostEvents {
   void open_socket();
   void send_messages(Effects& effects);
   void watch_duty();
+  void send_progress(Progress& progress);
   void watch_connection();
 
   AgentConfig config_;

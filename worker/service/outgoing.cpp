@@ -36,6 +36,10 @@ void OutgoingMessages::send(net::Dealer& dealer, std::string&& frame) {
   if (unsent_.size() < kUnsentMax) unsent_.push_back(std::move(frame));
 }
 
+bool OutgoingMessages::send_or_drop(net::Dealer& dealer, std::string&& frame) {
+  return unsent_.empty() && dealer.send(std::move(frame)) == net::Sent::Yes;
+}
+
 bool OutgoingMessages::flush(net::Dealer& dealer) {
   while (!unsent_.empty()) {
     if (dealer.send(std::move(unsent_.front())) != net::Sent::Yes) return false;

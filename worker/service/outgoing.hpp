@@ -29,6 +29,8 @@ class OutgoingMessages {
   // Sends a message, or keeps it for flush() if main's end is full. Beyond a bound it is dropped: main notices by the
   // heartbeat what it was not told.
   void send(net::Dealer& dealer, std::string&& frame);
+  // Sends a message that is of no use later; false if main's end does not take it now.
+  bool send_or_drop(net::Dealer& dealer, std::string&& frame);
   // True if nothing waits any more.
   bool flush(net::Dealer& dealer);
   bool waiting() const { return !unsent_.empty(); }

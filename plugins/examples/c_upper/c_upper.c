@@ -49,6 +49,13 @@ static int run(void* self, rc_bytes payload, const rc_context* context) {
   }
   memcpy(result, payload.data, payload.size);
   for (size_t i = head; i < payload.size; ++i) {
+    if ((i - head) % 4096 == 0) {
+      if (context->cancelled(context)) {
+        free(result);
+        return RC_CANCELLED;
+      }
+      context->progress(context, (double)(i - head) / (double)(payload.size - head), "", 0);
+    }
     if (result[i] >= 'a' && result[i] <= 'z') result[i] = (uint8_t)(result[i] - 'a' + 'A');
   }
   context->result(context, result, payload.size); /* copied by the host before it returns */

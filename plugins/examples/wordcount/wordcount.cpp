@@ -1,4 +1,7 @@
-// Two handlers: word_count counts words, and slow_count shows progress, a log line and cancellation.
+// Two handlers: word_count counts words, and slow_count shows progress, a log line, cancellation, and going on from
+// where an earlier attempt was lost.
+#include <cstdint>
+#include <cstring>
 #include <map>
 #include <retire_cluster/plugin.hpp>
 #include <sstream>
@@ -23,9 +26,16 @@ class SlowCount {
     const rc::Fields fields(payload, {"to", "delay"});
     const std::int64_t to = fields.integer("to", 1, 1'000'000);
     const double delay = fields.number_or("delay", 0.01, 0, 60);
-    for (std::int64_t at = 0; at < to; ++at) {
+    std::int64_t from = 0;
+    if (const rc::Bytes saved = context.checkpoint(); saved.size() == sizeof from) {
+      std::memcpy(&from, saved.data(), sizeof from);
+      context.info("going on from " + std::to_string(from));
+    }
+    for (std::int64_t at = from; at < to; ++at) {
       if (context.wait(delay)) throw rc::Cancelled();
       context.progress(static_cast<double>(at + 1) / static_cast<double>(to), "counting");
+      const std::int64_t done = at + 1;
+      context.save_checkpoint(rc::Bytes(reinterpret_cast<const std::uint8_t*>(&done), sizeof done));
     }
     context.info("counted to " + std::to_string(to));
     return {{"counted", to}, {"attempts_here", ++attempts_}};

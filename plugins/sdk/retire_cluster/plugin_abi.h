@@ -61,7 +61,8 @@ typedef struct rc_context {
   double (*seconds_left)(const struct rc_context* context);
   /* One line for the task's log (RC_LOG_…, UTF-8, no newline needed); dropped and counted beyond the log limit. */
   void (*log)(const struct rc_context* context, int level, const char* text, size_t size);
-  /* How far the attempt is: fraction 0..1, and a short text. */
+  /* How far the attempt is: fraction 0..1, and a short text (up to 256 bytes). Cheap: a handler may call it in a loop.
+   */
   void (*progress)(const struct rc_context* context, double fraction, const char* text, size_t size);
   /* Gives the result, one msgpack value; the last call before RC_OK counts. */
   void (*result)(const struct rc_context* context, const uint8_t* data, size_t size);
@@ -69,7 +70,26 @@ typedef struct rc_context {
      `traceback` may be empty. */
   void (*error)(const struct rc_context* context, const char* message, size_t message_size, const char* traceback,
                 size_t traceback_size);
+
+  /* What follows is there when size_bytes covers it (RC_CONTEXT_HAS): the first hosts did not have it. */
+
+  /* The latest checkpoint that an earlier attempt of the task has saved and main has heard of; size 0: none. It may be
+     of another device and another version of the plugin. */
+  rc_bytes checkpoint;
+  /* Saves a checkpoint for the case that this attempt does not succeed: the next one is handed the latest. Up to
+     RC_CHECKPOINT_BYTES_MAX bytes, copied. 0: done; 1: too large, and the one before stays. It reaches main within
+     about half a second, or with the end of the attempt; until then a lost device takes it along. */
+  int (*save_checkpoint)(const struct rc_context* context, const uint8_t* data, size_t size);
+  /* An empty directory of the attempt's own, made at the first call and removed with all that is in it after the
+     attempt; its absolute path, which lives as long as the attempt. NULL: it cannot be made, and error() was called
+     with why. */
+  const char* (*scratch_dir)(const struct rc_context* context);
 } rc_context;
+
+#define RC_CHECKPOINT_BYTES_MAX 1048576u
+/* Whether the host of this context has the named member. */
+#define RC_CONTEXT_HAS(context, member) \
+  ((context)->size_bytes >= offsetof(rc_context, member) + sizeof((context)->member))
 
 /* What a handler gets once, when its host starts. */
 typedef struct rc_setup {

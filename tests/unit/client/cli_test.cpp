@@ -471,7 +471,6 @@ TEST_F(CliTest, WhatComesLaterSaysSo) {
                                                     {"token", "create", "--role", "worker"},
                                                     {"device", "drain", "x"},
                                                     {"task", "retry", "x"},
-                                                    {"task", "logs", "x"},
                                                     {"queue", "pause"},
                                                     {"plugin", "list"},
                                                     {"store"}}) {

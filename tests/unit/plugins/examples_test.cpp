@@ -50,6 +50,14 @@ TEST(Examples, SlowCount) {
   EXPECT_EQ(attempt.error, "field \"to\" must be at least 1, got 0");
   attempt.cancel();
   EXPECT_EQ(run(counter, {{"to", 4}}, attempt), RC_CANCELLED);
+
+  FakeAttempt first;
+  EXPECT_EQ(run(counter, {{"to", 3}, {"delay", 0}}, first), RC_OK);
+  FakeAttempt second;
+  second.hand(first.checkpoint);
+  EXPECT_EQ(run(counter, {{"to", 5}, {"delay", 0}}, second), RC_OK);
+  EXPECT_EQ(second.log_lines.front(), "going on from 3");
+  EXPECT_EQ(second.progress.size(), 2u);
 }
 
 TEST(Examples, PlainC) {
@@ -59,6 +67,7 @@ TEST(Examples, PlainC) {
     EXPECT_EQ(run(upper, std::string(size, 'a'), attempt), RC_OK);
     EXPECT_EQ(attempt.result_json(), std::string(size, 'A'));
   }
+  EXPECT_GT(attempt.progress.size(), 17u);
   EXPECT_EQ(run(upper, 5, attempt), RC_FAILED_PERMANENTLY);
   EXPECT_EQ(attempt.error, "payload must be a string");
 }

@@ -53,6 +53,14 @@ class FakeAttempt {
       self(c).error.assign(message, message_size);
       self(c).traceback.assign(trace, trace_size);
     };
+    context_.save_checkpoint = [](const rc_context* c, const std::uint8_t* data, std::size_t size) {
+      if (size > RC_CHECKPOINT_BYTES_MAX) return 1;
+      self(c).checkpoint.assign(reinterpret_cast<const char*>(data), size);
+      return 0;
+    };
+    context_.scratch_dir = [](const rc_context* c) -> const char* {
+      return self(c).scratch.empty() ? nullptr : self(c).scratch.c_str();
+    };
   }
   FakeAttempt(const FakeAttempt&) = delete;
   FakeAttempt& operator=(const FakeAttempt&) = delete;
@@ -70,7 +78,14 @@ class FakeAttempt {
 
   nlohmann::json result_json() const { return nlohmann::json::from_msgpack(result.begin(), result.end(), true, false); }
 
+  // What an earlier attempt has saved; it must outlive the attempt.
+  void hand(const std::string& saved) { context_.checkpoint = as_bytes(saved); }
+  // As a host has it that was built before `member` was there.
+  void forget_from(std::size_t offset) { context_.size_bytes = static_cast<std::uint32_t>(offset); }
+
   std::string result;
+  std::string checkpoint;  // the latest that was saved
+  std::string scratch;     // empty: it cannot be made
   std::string error;
   std::string traceback;
   std::vector<std::string> log_lines;

@@ -36,6 +36,51 @@ TEST(Wrapper, GivesBytesToAHandlerThatWantsThem) {
   EXPECT_EQ(attempt.result, "\xff anything");
 }
 
+TEST(Wrapper, CheckpointsAndScratch) {
+  Hosted hosted(entry([](rc::Bytes, rc::Context& context) {
+    const rc::Bytes saved = context.checkpoint();
+    EXPECT_TRUE(context.save_checkpoint(std::string(saved.begin(), saved.end()) + "+"));
+    context.info(context.scratch_dir());
+    EXPECT_EQ(context.idempotency_key(), context.task_id());
+    EXPECT_GT(context.deadline(), std::chrono::steady_clock::now());
+  }));
+  FakeAttempt attempt;
+  attempt.scratch = "/scratch";
+  attempt.hand("before");
+  EXPECT_EQ(hosted.run(1, attempt), RC_OK);
+  EXPECT_EQ(attempt.checkpoint, "before+");
+  EXPECT_EQ(attempt.log_lines, std::vector<std::string>{"/scratch"});
+  attempt.scratch.clear();
+  EXPECT_EQ(hosted.run(1, attempt), RC_FAILED);
+  EXPECT_EQ(attempt.error, "no scratch directory can be made here");
+}
+
+TEST(Wrapper, ATooLargeCheckpointFailsForGood) {
+  Hosted hosted(entry([](rc::Bytes, rc::Context& context) {
+    context.save_checkpoint(std::string(RC_CHECKPOINT_BYTES_MAX, 'c'));
+    context.save_checkpoint(std::string(RC_CHECKPOINT_BYTES_MAX + 1, 'd'));
+  }));
+  FakeAttempt attempt;
+  EXPECT_EQ(hosted.run(1, attempt), RC_FAILED_PERMANENTLY);
+  EXPECT_EQ(attempt.error, "the checkpoint has 1048577 bytes, over the limit of 1048576");
+  EXPECT_EQ(attempt.checkpoint, std::string(RC_CHECKPOINT_BYTES_MAX, 'c'));
+}
+
+// A plugin of today in a host from before there were checkpoints.
+TEST(Wrapper, AnOlderHostHasNoCheckpointsAndNoScratch) {
+  Hosted hosted(entry([](rc::Bytes, rc::Context& context) {
+    EXPECT_TRUE(context.checkpoint().empty());
+    EXPECT_FALSE(context.save_checkpoint("x"));
+    EXPECT_THROW(context.scratch_dir(), std::runtime_error);
+  }));
+  FakeAttempt attempt;
+  attempt.scratch = "/scratch";
+  attempt.hand("before");
+  attempt.forget_from(offsetof(rc_context, checkpoint));
+  EXPECT_EQ(hosted.run(1, attempt), RC_OK) << attempt.error;
+  EXPECT_EQ(attempt.checkpoint, "");
+}
+
 TEST(Wrapper, KeepsAnInstanceBetweenAttempts) {
   struct Counter {
     int run(const msgpack::object&, rc::Context&) { return ++count; }

@@ -22,6 +22,15 @@ struct Told {  // a result as main gets it
   std::string traceback;
   std::string data;
   std::uint64_t batch = 0;
+  std::string logs{};
+  std::string checkpoint{};
+};
+
+struct ToldLive {  // a progress as main gets it
+  std::uint64_t attempt = 0;
+  std::string text;
+  std::uint64_t first_line = 0;
+  std::string checkpoint;
 };
 
 struct Given {  // an attempt as a host gets it
@@ -29,6 +38,7 @@ struct Given {  // an attempt as a host gets it
   Sequence sequence = 0;
   std::uint64_t attempt = 0;
   std::string type;
+  std::string checkpoint{};
 };
 
 struct TaskSpecForTest {
@@ -75,12 +85,16 @@ class CoreHarness {
     take();
     turn();
   }
-  void assign(std::vector<std::uint64_t> attempts, TaskSpecForTest spec = {}, std::string payload = "\xc0") {
-    auto owner = std::make_shared<std::string>(std::move(payload));
+  void assign(std::vector<std::uint64_t> attempts, TaskSpecForTest spec = {}, std::string payload = "\xc0",
+              const std::string& checkpoint = "") {
+    const std::size_t payload_bytes = payload.size();
+    auto owner = std::make_shared<std::string>(std::move(payload) + checkpoint);
+    const std::string_view whole = *owner;
     Assign message;
     message.specs.push_back({spec.type, spec.timeout, spec.priority, spec.at_most_once});
     for (const std::uint64_t attempt : attempts) {
-      message.tasks.push_back({TaskId(1, attempt), AttemptId(attempt), 0, *owner, 1});
+      message.tasks.push_back(
+          {TaskId(1, attempt), AttemptId(attempt), 0, whole.substr(0, payload_bytes), 1, whole.substr(payload_bytes)});
     }
     frames.push_back(owner);
     const std::size_t bytes = owner->size();
@@ -133,13 +147,15 @@ class CoreHarness {
   }
 
   // A host's answer to what it was given.
-  void answer(const Given& run, Outcome outcome = Outcome::Success, Duration ran = 10us) {
+  void answer(const Given& run, Outcome outcome = Outcome::Success, Duration ran = 10us,
+              const std::string& checkpoint = "") {
     HostResult result;
     result.sequence = run.sequence;
     result.outcome = outcome;
     if (outcome == Outcome::Success) result.data = "\xc0";
     if (outcome == Outcome::Failed) result.error_message = "no luck";
     result.run_ns = static_cast<std::uint64_t>(ran.count()) * 1000;
+    result.checkpoint = checkpoint;
     core.on_result(run.slot, result, now, out);
     take();
     turn();
@@ -162,11 +178,16 @@ class CoreHarness {
     take();
     turn();
   }
-  void lost(SlotIndex slot, Sequence running, std::string reason = "handler process died: signal 11 (SIGSEGV)") {
-    const HostLoss loss{running, std::move(reason), "last words"};
+  void lost(SlotIndex slot, Sequence running, std::string reason = "handler process died: signal 11 (SIGSEGV)",
+            std::string logs = "", std::string checkpoint = "") {
+    const HostLoss loss{running, std::move(reason), "last words", std::move(logs), std::move(checkpoint)};
     core.on_host_lost(slot, loss, now, out);
     take();
     turn();
+  }
+  void told_live(SlotIndex slot, const HostTold& live) {
+    core.on_told(slot, live, out);
+    take();
   }
   // Answers every look as it is asked for: the host of `slot` is at `running` since `started`.
   void runs(SlotIndex slot, const Given& run, TimePoint since) { at_work[slot] = {run.sequence, since}; }
@@ -192,10 +213,12 @@ class CoreHarness {
   // What came out, in order; the test takes from these.
   std::vector<Told> told;
   std::vector<Given> given;
-  std::vector<Order> orders;  // but for looks that were answered by themselves
+  std::vector<Order> orders;  // but for listening, and looks that were answered by themselves
+  std::vector<Order> listens;
   std::vector<std::uint64_t> sent;
   std::vector<Hello> hellos;
   std::vector<Heartbeat> heartbeats;
+  std::vector<ToldLive> progress;
   std::vector<std::uint64_t> started;
   std::vector<ReturnedReply> returned;
   std::vector<std::uint64_t> forgotten;
@@ -258,12 +281,13 @@ class CoreHarness {
     std::swap(effects, out);
     for (const Outgoing& one : effects.finished) {
       told.push_back({one.item.attempt.value(), one.item.outcome, std::string(one.item.error_message),
-                      std::string(one.item.traceback), std::string(one.item.data.value_or("")), one.batch});
+                      std::string(one.item.traceback), std::string(one.item.data.value_or("")), one.batch,
+                      std::string(one.item.logs), std::string(one.item.checkpoint)});
     }
     for (const Handover& handover : effects.handovers) {
       for (std::size_t i = handover.first; i < handover.first + handover.count; ++i) {
-        given.push_back(
-            {handover.slot, effects.runs[i].sequence, effects.runs[i].task.low(), core.type_name(handover.type)});
+        given.push_back({handover.slot, effects.runs[i].sequence, effects.runs[i].task.low(),
+                         core.type_name(handover.type), std::string(effects.runs[i].checkpoint)});
       }
     }
     sent.insert(sent.end(), effects.send.begin(), effects.send.end());
@@ -271,6 +295,9 @@ class CoreHarness {
     saved.insert(saved.end(), effects.save.begin(), effects.save.end());
     if (effects.hello) hellos.push_back(*effects.hello);
     if (effects.heartbeat) heartbeats.push_back(*effects.heartbeat);
+    for (const ProgressItem& item : effects.progress.attempts) {
+      progress.push_back({item.attempt.value(), std::string(item.text), item.first_line, std::string(item.checkpoint)});
+    }
     for (const AttemptId id : effects.started.attempts) started.push_back(id.value());
     returned.insert(returned.end(), effects.returned.begin(), effects.returned.end());
     drains += effects.drain ? 1 : 0;
@@ -283,6 +310,8 @@ class CoreHarness {
       if (order.kind == Order::Kind::Look && known != at_work.end()) {
         core.on_looked(order.slot, known->second.first, known->second.second, now, out);
         take();
+      } else if (order.kind == Order::Kind::Listen) {
+        listens.push_back(order);
       } else {
         orders.push_back(order);
       }
