@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 from retire_cluster import errors
 from retire_cluster.transport.session import Send
 from retire_cluster.wire import Message, decode
-from retire_cluster.worker.core import Abandon, Broken, Cancel, Joined, Outcome, Report, Start, WorkerCore
+from retire_cluster.worker.context import TaskContext, Told
+from retire_cluster.worker.core import (
+    Abandon,
+    Broken,
+    Cancel,
+    Joined,
+    Outcome,
+    Report,
+    Start,
+    Tell,
+    WorkerCore,
+)
 
 CAPABILITY: Dict[str, Any] = {
     "device_id": "d",
@@ -47,6 +59,7 @@ class Driver:
         self.core = WorkerCore({**CAPABILITY, "slots": slots}, "test", bytes(16), random.Random(7))
         self.now = 0.0
         self.frames: List[Message] = []
+        self.tells: List[Tell] = []
 
     def run(self) -> List[Any]:
         """Lets time pass at `now`; returns what the owner is told."""
@@ -56,7 +69,8 @@ class Driver:
                 decode(effect.frame) if isinstance(effect, Send) else Message(type(effect).__name__, 0, {})
             )
         self.core.effects.clear()
-        events = list(self.core.events)
+        self.tells += [e for e in self.core.events if isinstance(e, Tell)]
+        events = [e for e in self.core.events if not isinstance(e, Tell)]
         self.core.events.clear()
         return events
 
@@ -403,3 +417,120 @@ def test_new_capability_is_told() -> None:
     assert driver.assign((1, 2), kind="new") == [1]
     driver.assign((2, 2), kind="echo", seq=2)
     assert outcomes(driver.sent()) == {2: 7}
+
+
+# -- what running attempts tell
+
+
+def test_a_short_attempt_is_not_asked_and_a_long_one_a_few_times_a_second() -> None:
+    driver = Driver(slots=2).join()
+    driver.assign((1, 2), (2, 2))
+    driver.now = 0.05
+    driver.done(1)
+    for step in range(1, 101):
+        driver.now = step * 0.02
+        driver.run()
+    assert {tell.attempt.number for tell in driver.tells} == {2}
+    assert 7 <= len(driver.tells) <= 9
+    assert not any(tell.again for tell in driver.tells)
+
+
+def test_what_is_told_is_a_progress_until_the_attempt_is_stopped_or_over() -> None:
+    driver = Driver().join()
+    driver.assign((1, 2))
+    driver.now = 0.5
+    driver.run()
+    driver.sent()
+    told = Told(0.5, "half", 3, [[2, 7, "line"]], b"saved")
+    driver.core.on_told(1, told)
+    driver.core.on_told(99, told)
+    driver.run()
+    (message,) = driver.sent("progress")
+    assert message.body == {"attempts": [[1, 0.5, "half", 3, [[2, 7, "line"]], b"saved"]]}
+    driver.hear("stop", attempts=[1])
+    driver.core.on_told(1, told)
+    driver.run()
+    assert driver.sent("progress") == []
+
+
+def test_a_new_main_is_told_again() -> None:
+    driver = Driver().join()
+    driver.assign((1, 2))
+    driver.now = 0.5
+    driver.run()
+    driver.hear("error", code="hello_required", message="")
+    driver.core.on_told(1, Told(0.5, None, 0, [], None))
+    driver.run()
+    assert driver.sent("progress") == [], "nobody is there to be told"
+    driver.hear("welcome", 1, **WELCOME)
+    driver.tells.clear()
+    driver.now = 1.0
+    driver.run()
+    assert [tell.again for tell in driver.tells] == [True]
+
+
+def test_a_checkpoint_is_handed_on_and_comes_back_with_a_failure_only() -> None:
+    driver = Driver(slots=3).join()
+    tasks = [[bytes(16), 1, 0, b"\xc0", 2, b"before"], [bytes(16), 2, 0, b"\xc0", 1, None]]
+    events = driver.hear("assign", 1, specs=[["echo", 60_000, 2, False]], tasks=tasks)
+    assert [e.attempt.checkpoint for e in events] == [b"before", None]
+    driver.done(1, Report(Outcome.FAILED, error="no", checkpoint=b"after"))
+    driver.done(2, Report(Outcome.SUCCESS, b"\xc0", checkpoint=b"unneeded"))
+    items = [item for m in driver.sent("finished") for item in m.body["results"]]
+    assert items[0][5:] == ["no", None, [], b"after"]
+    assert b"unneeded" not in items[1]
+
+
+def test_a_timeout_takes_what_the_handler_has_left() -> None:
+    driver = Driver().join()
+    driver.core.left_by = lambda attempt: ([[2, 1, "stuck"]], b"saved")
+    driver.assign((1, 2), timeout_ms=1000)
+    driver.now = 2.0
+    driver.run()
+    (item,) = driver.sent("finished")[0].body["results"]
+    assert (item[2], item[7], item[8]) == (Outcome.TIMEOUT, [[2, 1, "stuck"]], b"saved")
+
+
+def test_a_context_tells_what_is_new_and_keeps_its_bounds() -> None:
+    context = TaskContext(bytes(16), 2, 60, b"before")
+    assert (context.checkpoint, context.attempt, context.idempotency_key) == (b"before", 2, context.task_id)
+    assert context.tell() is None
+    context.progress(7, "x" * 300)
+    context.info("one")
+    context.save_checkpoint(b"c")
+    told = context.tell()
+    assert told == (1.0, "x" * 256, 0, [[2, told.lines[0][1], "one"]], b"c")
+    assert context.tell() is None
+    context.warning("two")
+    again = context.tell(again=True)
+    assert (again.fraction, again.first_line, [line[2] for line in again.lines], again.checkpoint) == (
+        1.0,
+        1,
+        ["two"],
+        b"c",
+    )
+    context.progress(float("nan"))
+    assert context.tell().fraction == 0
+    with pytest.raises(ValueError, match="1048577 bytes, over the limit of 1048576"):
+        context.save_checkpoint(bytes(1_048_577))
+    with pytest.raises(TypeError):
+        context.save_checkpoint("text")  # type: ignore[arg-type]
+    assert context.saved_checkpoint() == b"c"
+    for _ in range(20_000):
+        context.debug("flood")
+    assert len(context.lines()) == 10_000
+    assert not context.cancelled and not context.cancelled()
+    context.cancel()
+    assert context.cancelled and context.cancelled() is True
+
+
+def test_a_scratch_directory_goes_with_its_attempt() -> None:
+    context = TaskContext(bytes(16), 1, 60)
+    scratch = Path(context.scratch_dir)
+    assert context.scratch_dir == str(scratch)
+    assert scratch.stat().st_mode & 0o777 == 0o700
+    (scratch / "file").write_text("x")
+    context.end()
+    assert not scratch.exists()
+    with pytest.raises(RuntimeError):
+        context.scratch_dir  # noqa: B018

@@ -22,7 +22,17 @@ from retire_cluster.version import PROGRAM, VERSION
 from retire_cluster.wire.messages import CAPABILITY, TASK_TYPE
 from retire_cluster.wire.refused import Refused
 from retire_cluster.worker import identity, probe
-from retire_cluster.worker.core import Abandon, Broken, Cancel, Joined, Outcome, Report, Start, WorkerCore
+from retire_cluster.worker.core import (
+    Abandon,
+    Broken,
+    Cancel,
+    Joined,
+    Outcome,
+    Report,
+    Start,
+    Tell,
+    WorkerCore,
+)
 from retire_cluster.worker.slots import Handler, SlotThreads, takes_context
 
 _log = module_logger("executor")
@@ -181,6 +191,7 @@ class TaskExecutor:
             pump = Pump(self._address, core, self._after_turn, f"retire-cluster worker {self.device_id}")
             self._core, self._pump = core, pump
             self._slots = SlotThreads(self._on_done)
+            core.left_by = self._slots.left_by
         pump.start()
         pump.post(core.start)
         try:
@@ -281,6 +292,10 @@ class TaskExecutor:
                 self._start_attempt(event, core, slots)
             elif isinstance(event, Cancel):
                 slots.cancel(event.attempt)
+            elif isinstance(event, Tell):
+                told = slots.tell(event.attempt, event.again)
+                if told is not None:
+                    core.on_told(event.attempt.number, told)
             elif isinstance(event, Abandon):
                 _log.warning(
                     "gave up on %s after %g s; its thread goes on",

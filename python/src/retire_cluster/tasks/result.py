@@ -15,6 +15,11 @@ from retire_cluster.values import unpack_value
 LOG_LEVELS = {1: "debug", 2: "info", 3: "warning", 4: "error"}
 
 
+def log_lines(lines: Optional[Sequence[Any]]) -> List[Dict[str, Any]]:
+    """Log lines of the protocol as dicts."""
+    return [{"level": LOG_LEVELS[n], "time": us / 1e6, "message": text} for n, us, text in lines or ()]
+
+
 @dataclass
 class TaskResult:
     """The end of a task, which never changes.
@@ -152,5 +157,5 @@ class TaskResult:
             worker_device_id=device_id,
             started_at=from_micros(started_at),
             completed_at=from_micros(completed_at),
-            logs=[{"level": LOG_LEVELS[n], "time": us / 1e6, "message": text} for n, us, text in logs or ()],
+            logs=log_lines(logs),
         )

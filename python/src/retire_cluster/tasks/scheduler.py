@@ -15,7 +15,7 @@ from retire_cluster.client.connection import Connection, Outcome
 from retire_cluster.ids import parse_task_id, show_task_id
 from retire_cluster.tasks.batches import Batch, batches, pack_tasks
 from retire_cluster.tasks.queue import TaskQueue
-from retire_cluster.tasks.result import TaskResult
+from retire_cluster.tasks.result import TaskResult, log_lines
 from retire_cluster.tasks.task import Task
 from retire_cluster.tasks.times import from_micros, to_iso
 from retire_cluster.tasks.words import TaskStatus
@@ -24,6 +24,9 @@ from retire_cluster.wire.messages import CAPABILITY, PAYLOAD_BYTES_MAX
 
 BATCHES_UNDER_WAY_MAX = 4  # of one submit_tasks: enough to keep main busy, few enough to keep memory small
 _PAGE = 1000
+
+
+_FOLLOW_SECONDS = 0.25  # workers tell of running tasks about so often
 
 
 class TaskScheduler:
@@ -169,6 +172,46 @@ class TaskScheduler:
                 for key in ("wanted", "has"):
                     unmet[key] = _value(unmet.get(key))
         return explanation
+
+    def get_task_logs(self, task_id: str) -> List[Dict[str, Any]]:
+        """The log of a task as far as it has come, of an attempt that still runs too: dicts of level, time
+        (seconds since the attempt's start) and message.
+
+        Errors: NotFoundError if main does not know the task.
+        """
+        page = self._connection.call("logs", {"id": parse_task_id(task_id)}, "log_lines")
+        if TaskStatus.of(page["status"]).is_final:
+            result = self.get_task_result(task_id)
+            return [] if result is None else result.logs
+        return log_lines(page["lines"])
+
+    def follow_task_logs(self, task_id: str, timeout: Optional[float] = None) -> Iterator[Dict[str, Any]]:
+        """The lines of a task's log as they come, until it has ended, over retries too: dicts as those of
+        get_task_logs() with `attempt` besides. Lines that a handler logs too fast are left out.
+
+        Errors: NotFoundError; WaitTimeoutError (a TimeoutError) after `timeout` seconds.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        wire_id = parse_task_id(task_id)
+        attempt = seen = cursor = 0
+        while True:
+            page = self._connection.call("logs", {"id": wire_id, "cursor": cursor}, "log_lines")
+            if page["attempt"] != attempt:
+                attempt, seen = page["attempt"], 0
+            lines = log_lines(page["lines"])
+            final = TaskStatus.of(page["status"]).is_final
+            if final:
+                result = self.get_task_result(task_id)
+                lines = [] if result is None else result.logs[seen:]
+            for line in lines:
+                yield {"attempt": attempt, **line}
+            if final:
+                return
+            seen += len(lines) + page.get("missed", 0)
+            cursor = page["next"]
+            if end is not None and time.monotonic() >= end:
+                raise errors.WaitTimeoutError(f"task {task_id} is {page['status']} after {timeout:g} s")
+            time.sleep(_FOLLOW_SECONDS if end is None else max(0.0, min(_FOLLOW_SECONDS, end - time.monotonic())))
 
     def cancel_task(self, task_id: str) -> bool:
         """True if it was not final yet; False if it was, or if main does not know it. What a handler has done

@@ -47,6 +47,7 @@ class Task:
     retry_count: int = 0
     error_history: List[Dict[str, Any]] = field(default_factory=list)
     result: Optional[TaskResult] = None
+    progress: Optional[Dict[str, Any]] = None  # of a running attempt that has told it: fraction, text, at
 
     def __post_init__(self) -> None:
         self.validate()
@@ -72,8 +73,8 @@ class Task:
             self.task_id = show_task_id(parse_task_id(self.task_id))
 
     def to_dict(self) -> Dict[str, Any]:
-        """The JSON form: every field, times as ISO 8601 in UTC, names in lower case."""
-        return {
+        """The JSON form: every field (progress only if there is one), times as ISO 8601 in UTC, names in lower case."""
+        document = {
             "task_id": self.task_id,
             "task_type": self.task_type,
             "payload": self.payload,
@@ -92,6 +93,9 @@ class Task:
             "error_history": self.error_history,
             "result": None if self.result is None else self.result.to_dict(),
         }
+        if self.progress is not None:
+            document["progress"] = self.progress
+        return document
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Task:
@@ -145,6 +149,10 @@ class Task:
             error_history=history,
         )
         task.result = TaskResult.from_task_map(wire)
+        progress = wire.get("progress")
+        if progress is not None:
+            at = to_iso(from_micros(progress.get("at")))
+            task.progress = {"fraction": progress.get("fraction"), "text": progress.get("text"), "at": at}
         return task
 
 

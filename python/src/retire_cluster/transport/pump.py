@@ -113,6 +113,7 @@ class Pump:
         self._core.on_time(now)
         self._apply()
         self._after_turn()
+        self._apply()  # what the owner has answered to it
 
     def _drain_wake(self) -> None:
         try:

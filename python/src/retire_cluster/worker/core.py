@@ -10,14 +10,16 @@ import heapq
 import random
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from retire_cluster import errors
 from retire_cluster.transport.session import Close, Effect, Send, Session, earliest
 from retire_cluster.wire import Message, encode
 from retire_cluster.wire.messages import ITEMS_MAX
+from retire_cluster.worker.context import Told
 
 STARTED_AFTER_SECONDS = 0.1  # an attempt that runs for longer is reported as started
+TELL_SECONDS = 0.25  # how often an attempt that runs for longer tells main of itself
 ACK_SECONDS = 10.0  # then results are sent again
 FINISHED_BYTES_MAX = 16 * 1024 * 1024  # of results in one message; a larger one goes alone
 FATAL_CODES = ("unsupported_version", "not_let_in", "not_permitted", "invalid", "malformed", "too_large")
@@ -43,6 +45,7 @@ class Report:
     error: Optional[str] = None
     traceback: Optional[str] = None
     logs: List[List[Any]] = field(default_factory=list)
+    checkpoint: Optional[bytes] = None  # of one that did not succeed
 
 
 class State(Enum):
@@ -62,9 +65,12 @@ class Attempt:
     timeout: float
     payload: bytes
     retry: int  # 1 for the first attempt of the task
+    checkpoint: Optional[bytes] = None  # what an earlier one has left
     state: State = State.WAITING
     started_at: float = 0.0
     start_reported: bool = False
+    tell_at: float = 0.0  # when it is asked next what there is to tell; once it is reported as started
+    tell_again: bool = False  # main may not have what it was told
     stopped: bool = False  # nobody wants its result
     forgotten: bool = False  # main does not know it any more; it only fills a slot
     item: List[Any] = field(default_factory=list)
@@ -88,6 +94,15 @@ class Abandon:
     """Its time is over: the handler is told, and not waited for; the slot is free."""
 
     attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Tell:
+    """It is asked what is new; on_told() answers if anything is. `again`: progress and checkpoint also if they
+    are not new."""
+
+    attempt: Attempt
+    again: bool
 
 
 @dataclass(frozen=True)
@@ -116,6 +131,8 @@ class WorkerCore:
         self.effects: List[Effect] = []
         self.events: List[Any] = []
         self.broken: Optional[errors.RetireClusterError] = None
+        # What an attempt that is given up has logged, and its latest checkpoint; the owner's.
+        self.left_by: Callable[[Attempt], Tuple[List[List[Any]], Optional[bytes]]] = lambda attempt: ([], None)
         self.load = 0.0  # of the system, for heartbeats; the owner keeps it up to date
         self.draining = False
         self._seen = 0
@@ -168,6 +185,14 @@ class WorkerCore:
             report = Report(Outcome.CANCELLED, error="cancelled", logs=report.logs)
         self._finish(attempt, report, now)
 
+    def on_told(self, number: int, told: Told) -> None:
+        """Answers Tell. A message is not repeated when it is lost."""
+        attempt = self._running.get(number)
+        if attempt is None or attempt.stopped or not self.session.ready:
+            return
+        item = [number, told.fraction, told.text, told.first_line, told.lines, told.checkpoint]
+        self._send("progress", 0, {"attempts": [item]})
+
     # -- from the socket
 
     def on_message(self, message: Message, now: float) -> None:
@@ -197,6 +222,7 @@ class WorkerCore:
         if not self.session.ready:
             return
         self._report_started(now)
+        self._ask_running(now)
         self._report_finished(now)
         if self.session.heartbeat_due(now):
             body = {
@@ -215,6 +241,8 @@ class WorkerCore:
             times.append(attempt.started_at + attempt.timeout)
             if not attempt.start_reported and self.session.ready:
                 times.append(attempt.started_at + STARTED_AFTER_SECONDS)
+            elif self.session.ready and not attempt.stopped:
+                times.append(attempt.tell_at)
         if self.session.ready:
             times.extend(at for _, at in self._unacknowledged.values())
         return earliest(*times)
@@ -252,6 +280,7 @@ class WorkerCore:
         self._unsent = [a for a in self._held.values() if a.state is State.FINISHED]
         for attempt in self._running.values():
             attempt.start_reported = False
+            attempt.tell_again = True
         self.events.append(Joined(body))
 
     def _forget(self, number: int) -> None:
@@ -295,11 +324,12 @@ class WorkerCore:
     def _on_assign(self, correlation: int, body: Dict[str, Any], now: float) -> None:
         self._seen = max(self._seen, correlation)
         offered = self._capability["handlers"]
-        for task_id, number, spec, payload, retry in body["tasks"]:
+        for task_id, number, spec, payload, retry, *optional in body["tasks"]:
             if number in self._held:
                 continue
             task_type, timeout_ms, priority, _ = body["specs"][spec]
             attempt = Attempt(number, task_id, task_type, priority, timeout_ms / 1000, payload, retry)
+            attempt.checkpoint = (optional[0] or None) if optional else None
             self._held[number] = attempt
             if task_type not in offered:
                 error = f"this device has no handler for {task_type} (any more)"
@@ -356,7 +386,9 @@ class WorkerCore:
             if attempt.stopped:
                 report = Report(Outcome.CANCELLED, error="cancelled; its handler did not end")
             else:
-                report = Report(Outcome.TIMEOUT, error=f"not done after {attempt.timeout:g} s")
+                logs, checkpoint = self.left_by(attempt)
+                error = f"not done after {attempt.timeout:g} s"
+                report = Report(Outcome.TIMEOUT, error=error, logs=logs, checkpoint=checkpoint)
             self._finish(attempt, report, now)
 
     def _finish(self, attempt: Attempt, report: Report, now: float) -> None:
@@ -366,8 +398,10 @@ class WorkerCore:
         run_us = round((now - attempt.started_at) * 1e6) if attempt.state is State.RUNNING else 0
         attempt.state = State.FINISHED
         tail = [report.error, report.traceback, report.logs]
+        if report.checkpoint and report.outcome not in (Outcome.SUCCESS, Outcome.CANCELLED):
+            tail.append(report.checkpoint)
         attempt.item = [attempt.task_id, attempt.number, report.outcome, report.data, run_us, *tail]
-        attempt.payload = b""
+        attempt.payload, attempt.checkpoint = b"", None
         self._unsent.append(attempt)
 
     def _report_started(self, now: float) -> None:
@@ -381,6 +415,13 @@ class WorkerCore:
         for at in range(0, len(started), ITEMS_MAX):
             self._send("started", 0, {"attempts": [a.number for a in started[at : at + ITEMS_MAX]]})
 
+    def _ask_running(self, now: float) -> None:
+        for attempt in self._running.values():
+            if attempt.start_reported and not attempt.stopped and now >= attempt.tell_at:
+                attempt.tell_at = now + TELL_SECONDS
+                self.events.append(Tell(attempt, attempt.tell_again))
+                attempt.tell_again = False
+
     def _report_finished(self, now: float) -> None:
         for correlation, (attempts, again_at) in list(self._unacknowledged.items()):
             if now >= again_at:
@@ -391,6 +432,7 @@ class WorkerCore:
         for attempt in self._unsent:
             more = 100 + sum(len(part) for part in (attempt.item[3], *attempt.item[5:7]) if part)
             more += sum(100 + len(text) for _, _, text in attempt.item[7])
+            more += sum(len(part) for part in attempt.item[8:])
             if batch and (len(batch) == ITEMS_MAX or size + more > FINISHED_BYTES_MAX):
                 self._send_finished(batch, now)
                 batch, size = [], 0

@@ -6,12 +6,12 @@ import inspect
 import queue
 import threading
 import traceback
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from retire_cluster.errors import InvalidTaskError, ProtocolError
 from retire_cluster.values import pack_value, unpack_value
 from retire_cluster.wire.messages import ERROR_MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX, TRACEBACK_BYTES_MAX
-from retire_cluster.worker.context import PermanentError, TaskContext, cut_text
+from retire_cluster.worker.context import PermanentError, TaskContext, Told, cut_text
 from retire_cluster.worker.core import Attempt, Outcome, Report
 
 Handler = Callable[..., Any]
@@ -49,6 +49,7 @@ def call_handler(handler: Handler, with_context: bool, payload: bytes, context: 
             Outcome.FAILED_PERMANENTLY,
             error=cut_text(str(error), ERROR_MESSAGE_BYTES_MAX),
             logs=context.lines(),
+            checkpoint=context.saved_checkpoint(),
         )
     return Report(Outcome.SUCCESS, data=data, logs=context.lines())
 
@@ -74,6 +75,7 @@ def _failed(outcome: int, error: BaseException, context: TaskContext) -> Report:
         error=cut_text(message, ERROR_MESSAGE_BYTES_MAX),
         traceback=cut_text(lines, TRACEBACK_BYTES_MAX, keep_end=True),
         logs=context.lines(),
+        checkpoint=context.saved_checkpoint(),
     )
 
 
@@ -95,7 +97,7 @@ class SlotThreads:
         self._threads = 0  # those that will take another job
 
     def start(self, attempt: Attempt, handler: Handler, with_context: bool) -> None:
-        context = TaskContext(attempt.task_id, attempt.retry, attempt.timeout)
+        context = TaskContext(attempt.task_id, attempt.retry, attempt.timeout, attempt.checkpoint)
         with self._lock:
             self._running[attempt.number] = context
             more = len(self._running) > self._threads
@@ -110,6 +112,18 @@ class SlotThreads:
             context = self._running.get(attempt.number)
         if context is not None:
             context.cancel()
+
+    def tell(self, attempt: Attempt, again: bool) -> Optional[Told]:
+        """What it has told since the last time; None if nothing, or if it has ended."""
+        with self._lock:
+            context = self._running.get(attempt.number)
+        return None if context is None else context.tell(again)
+
+    def left_by(self, attempt: Attempt) -> Tuple[List[List[Any]], Optional[bytes]]:
+        """The log of what still runs, and its latest checkpoint."""
+        with self._lock:
+            context = self._running.get(attempt.number)
+        return ([], None) if context is None else (context.lines(), context.saved_checkpoint())
 
     def abandon(self, attempt: Attempt) -> None:
         """The handler sees it if it looks, and its thread is counted no more."""
@@ -136,6 +150,7 @@ class SlotThreads:
                 return
             attempt, handler, with_context, context = job
             report = call_handler(handler, with_context, attempt.payload, context)
+            context.end()
             with self._lock:
                 abandoned = self._running.pop(attempt.number, None) is None
             if abandoned:
