@@ -52,6 +52,7 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
   std::printf("rare paths reached in %llu runs:\n%s", static_cast<unsigned long long>(runs), reached.c_str());
   if (one != 0 || HasFailure()) return;
   for (const char* rare : {"late result",
+                           "checkpoints handed on",
                            "recall",
                            "recall crossing a start",
                            "recall gave tasks back",

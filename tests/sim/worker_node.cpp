@@ -146,7 +146,12 @@ void WorkerNode::perform(worker::Effects& effects, TimePoint now) {
     Host& host = hosts_[handover.slot];
     const bool idle = host.jobs.empty();
     for (std::size_t i = handover.first; i < handover.first + handover.count; ++i) {
-      host.jobs.push_back({effects.runs[i].sequence, effects.runs[i].task, effects.runs[i].number});
+      const worker::Run& run = effects.runs[i];
+      if (!run.checkpoint.empty()) {
+        RC_ASSERT(run.checkpoint == run.task.text());  // nobody else's
+        marks_.hit("checkpoints handed on");
+      }
+      host.jobs.push_back({run.sequence, run.task, run.number});
     }
     if (idle) begin_next(host, now);
   }
@@ -158,6 +163,12 @@ void WorkerNode::perform(worker::Effects& effects, TimePoint now) {
       case worker::Order::Kind::TakeBack:
         if (!host.jobs.empty()) host.jobs.erase(host.jobs.begin() + 1, host.jobs.end());
         core_->on_taken_back(order.slot, running, host.started, now, effects_);
+        break;
+      case worker::Order::Kind::Listen:
+        if (running == order.sequence) {
+          const std::string saved = host.jobs.front().task.text();
+          core_->on_told(order.slot, {running, 0.5, "half", 0, {}, saved}, effects_);
+        }
         break;
       case worker::Order::Kind::Cancel:
         if (running == order.sequence && !host.plan.ignores_cancel)
@@ -189,6 +200,11 @@ void WorkerNode::perform(worker::Effects& effects, TimePoint now) {
     std::string frame;
     protocol::encode_attempts(frame, MessageType::Started, 0, effects.started.attempts);
     send(std::move(frame));
+  }
+  if (!effects.progress.attempts.empty()) {
+    std::string frame;
+    protocol::encode(frame, 0, effects.progress);
+    if (!send(std::move(frame))) core_->on_progress_not_sent();
   }
   for (const worker::ReturnedReply& reply : effects.returned) {
     std::string frame;

@@ -145,6 +145,11 @@ class FakeMain {
         for (const AttemptId id : ids.attempts) started.insert(id.value());
         break;
       }
+      case MessageType::Progress: {
+        Progress progress;
+        ASSERT_TRUE(protocol::decode(body, progress).ok());
+        break;
+      }
       case MessageType::Returned: ASSERT_TRUE(protocol::decode_attempts(body, returned.emplace_back()).ok()); break;
       case MessageType::Drain: ++drains; break;
       case MessageType::Goodbye: ++goodbyes; break;
