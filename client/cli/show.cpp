@@ -105,6 +105,15 @@ class Lines {
   const World& world_;
 };
 
+// Why a device takes no work now, beside the table: most say nothing, and those that do say a sentence.
+void show_reasons(const World& world, const Json& devices) {
+  for (const Json& device : devices) {
+    const std::string reason = text(device, "state_reason");
+    if (reason.empty()) continue;
+    world.out << text(device, "device_id") << " is " << text(device, "state") << ": " << printable(reason) << "\n";
+  }
+}
+
 std::string verdict_detail(const Json& device) {
   std::string out = text(device, "state_reason");
   for (const Json& unmet : part(device, "unmet")) {
@@ -275,6 +284,7 @@ void show_devices(const World& world, const Json& devices) {
                {joined(part(device, "tags"))}});
   }
   table.print(world.out, world.width, colours(world));
+  show_reasons(world, devices);
 }
 
 void show_device(const World& world, const Json& device) {

@@ -97,6 +97,8 @@ def test_low_battery_finishes_what_runs_and_gives_the_rest_away(
     assert "on battery at 49 %, wants 50 %" in shown.stdout
     shown = cluster.cli("retire-cluster", "device", "list", "--json")
     assert "on battery at 49 %, wants 50 %" in shown.stdout
+    shown = cluster.cli("retire-cluster", "device", "list")
+    assert "laptop is paused: on battery at 49 %, wants 50 %" in shown.stdout
 
     cluster.worker("server")
     results = cluster.client.wait_many(waiting, 60)
