@@ -190,6 +190,7 @@ void DeviceTable::change_resources(Device& device, const Class& task_class, Chan
 
 bool DeviceTable::fits(const Device& device, const Class& task_class) const {
   if (task_class.demands.resources.empty()) return true;
+  if (!device.abandoned.empty()) return false;  // what is reserved for those is known to nobody any more
   bool fits = true;
   const Resources& totals = catalog_.profile(device.profile).capabilities.resources;
   for (const auto& [name, amount] : task_class.demands.resources) {

@@ -49,7 +49,7 @@ struct Device {
   std::uint32_t successes_in_a_row = 0;
   TimePoint failing_since{};  // the first of them
   bool retired = false;       // removed; kept only while finished tasks name it
-  bool timed = false;         // whether a timer for its silence is running
+  TimePoint silence_due{};    // of the timer for its silence; zero: none is running
   TimePoint heard_at{};
   WallTime heard_wall{};
   double system_load = 0;
@@ -62,6 +62,11 @@ struct Device {
   std::uint64_t assigns = 0;           // assign messages of this session that were closed
   std::uint64_t heartbeats = 0;        // of this session
   std::vector<double> free_resources;  // in the order of the profile's resources
+  // What it held when it said hello and main had given up, or gave up then: it may run for a moment, with what it
+  // reserved.
+  std::vector<AttemptId> abandoned;
+  // Whatever it has not started and is less urgent than this was recalled; Low: nothing.
+  Priority recalled_below = Priority::Low;
 
   std::vector<RunEstimate> estimates;
   std::uint64_t tasks = 0;  // kept tasks that were assigned to it last

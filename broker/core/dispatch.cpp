@@ -51,8 +51,9 @@ void Scheduler::advance(Now now, Effects& out) {
   }
   while (!silences_.empty() && silences_.top().due <= now.monotonic) {
     const DeviceIndex device{silences_.top().place};
+    const TimePoint due = silences_.top().due;
     silences_.pop();
-    check_silence(device, now, out);
+    if (devices_[device].known && devices_[device].silence_due == due) check_silence(device, now, out);
   }
   dispatch(now, out);
   expire_history(now, out);
@@ -121,6 +122,7 @@ void Scheduler::dispatch(Now now, Effects& out) {
       if (!device) device = choose_overtaken(task_class, queue_.highest_waiting(task_class));
       if (!device || !fill(device, share, now, out)) break;
     }
+    if (queue_.waiting(task_class) > 0 && !catalog_.is_paused(task_class)) recall_for_urgent(task_class, now, out);
   }
   refill.clear();
   if (refill_.empty()) refill_.swap(refill);  // keeps the capacity
@@ -155,7 +157,11 @@ bool Scheduler::fill(DeviceIndex place, std::size_t limit, Now now, Effects& out
   std::size_t n = 0;
   for (; n < limit; ++n) {
     const ReadyQueue::Next next = next_for(place, now);
-    if (!next || !may_take(devices_[place], next)) break;
+    if (!next) break;
+    if (!may_take(devices_[place], next)) {
+      recall_less_urgent(place, next.priority, out);
+      break;
+    }
     queue_.take(next.task);
     assign(next, place, now, out);
   }
@@ -234,6 +240,36 @@ DeviceIndex Scheduler::choose_overtaken(ClassIndex task_class, Priority priority
   return {};
 }
 
+// The device's next task cannot be sent ahead, and what was sent ahead before would be started in front of it: that
+// comes back, so that the next free slot is for this one.
+void Scheduler::recall_less_urgent(DeviceIndex place, Priority than, Effects& out) {
+  Device& device = devices_[place];
+  if (device.held <= device.slots() || device.recalled_below >= than || device.held_at_least(than) == device.held)
+    return;
+  device.recalled_below = than;
+  for (AttemptIndex at = device.last; at; at = attempts_[at].previous) {
+    Attempt& attempt = attempts_[at];
+    if (attempt.recalled || attempt.started || !attempt.current || attempt.priority >= than) continue;
+    attempt.recalled = true;
+    out.recalls.push_back({place, attempt.id});
+    ++counters_.recalled_for_urgent;
+  }
+}
+
+// A class that found no device: as many as it has tasks for make room.
+void Scheduler::recall_for_urgent(ClassIndex task_class, Now now, Effects& out) {
+  std::uint64_t wanted = queue_.waiting(task_class);
+  std::uint32_t looked_at = 0;
+  for (const DeviceIndex place : devices_.surplus()) {
+    if (wanted == 0 || ++looked_at > kSurplusLookedAtMax) return;
+    const Device& device = devices_[place];
+    if (!catalog_.task_class(task_class).profiles.test(device.profile.value)) continue;
+    if (!devices_.fits(device, catalog_.task_class(task_class))) continue;
+    if (const ReadyQueue::Next next = next_for(place, now)) recall_less_urgent(place, next.priority, out);
+    wanted -= std::min<std::uint64_t>(wanted, device.slots());
+  }
+}
+
 void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now, Effects& out) {
   const TaskIndex task_place = next.task;
   Task& task = tasks_[task_place];
@@ -257,6 +293,7 @@ void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now,
 
   ++device.held;
   ++device.held_by_priority[static_cast<std::size_t>(attempt.priority)];
+  if (attempt.priority < device.recalled_below) device.recalled_below = attempt.priority;
   device.expected_us += attempt.expected_us;
   devices_.reserve(device_place, task_class);
 
@@ -321,7 +358,10 @@ void Scheduler::returned(DeviceIndex device, std::span<const AttemptId> attempts
   heard(device, now);
   for (const AttemptId id : attempts) {
     const AttemptIndex place = attempts_.find(id);
-    if (!owns(device, place)) continue;
+    if (!owns(device, place)) {
+      has_ended(device, id);
+      continue;
+    }
     ++counters_.recalled;
     give_up(place, Lost::HandedBack, now, out);
   }

@@ -105,6 +105,11 @@ Explanation Scheduler::explain(TaskIndex place) const {
     return out;
   }
   if (task.delayed) return out;
+  for (DeviceVerdict& verdict : out.devices) {
+    if (verdict.verdict == "can_run" && !welcome(place, devices_.find(verdict.device_id), {latest_, {}})) {
+      verdict.verdict = "failed_there";  // and another device is waited for, for a while
+    }
+  }
 
   // Rivals are the classes that some device could run which could also run this one.
   Bits rivals;
@@ -125,7 +130,10 @@ Explanation Scheduler::explain(const TaskSpec& spec) const {
   const auto has_verdict = [&](std::string_view verdict) {
     return std::any_of(out.devices.begin(), out.devices.end(), [&](const auto& d) { return d.verdict == verdict; });
   };
-  if (has_verdict("can_run")) {
+  const bool type_paused = catalog_.is_type_paused(spec.type);
+  if (paused_ || type_paused) {
+    out.reason = "paused";
+  } else if (has_verdict("can_run")) {
     out.reason.clear();
   } else if (has_verdict("busy")) {
     out.reason = "devices_busy";

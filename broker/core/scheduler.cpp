@@ -204,6 +204,7 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
   const AttemptIndex place = attempts_.find(item.attempt);
   if (!owns(device, place) || tasks_[attempts_[place].task].id != item.task) {
     ++counters_.results_stale;  // of an attempt we gave up: expected, not an error
+    has_ended(device, item.attempt);
     return;
   }
   const Attempt attempt = attempts_[place];
@@ -300,7 +301,7 @@ void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason,
   out.records.push_back({Record::Kind::Ended, place, tasks_[place].id});
 }
 
-std::optional<bool> Scheduler::retry(const TaskId& id, Now now, Effects& out) {
+std::optional<bool> Scheduler::retry(const TaskId& id, Now /*now*/, Effects& out) {
   const TaskIndex place = tasks_.find(id);
   if (!place) return std::nullopt;
   Task& task = tasks_[place];
@@ -315,7 +316,6 @@ std::optional<bool> Scheduler::retry(const TaskId& id, Now now, Effects& out) {
     extra.lost = 0;
     extra.avoid = {};
   }
-  latest_ = std::max(latest_, now.monotonic);
   ++counters_.retried_by_command;
   queue_again(place, out);
   out.records.push_back({Record::Kind::Retried, place, id});

@@ -44,6 +44,7 @@ struct Counters {
   std::uint64_t results_stale = 0;  // of attempts that were given up
   std::uint64_t attempts_lost = 0;
   std::uint64_t recalled = 0;
+  std::uint64_t recalled_for_urgent = 0;  // orders, not tasks that came back
   std::uint64_t quarantined = 0;
   std::uint64_t released = 0;                 // from quarantine
   std::uint64_t leases_expired = 0;           // of devices
@@ -115,6 +116,8 @@ class Scheduler {
   void resume_device(DeviceIndex device, Now now, Effects& out);
   // Forgets a device that is away. Errors: Conflict if it is connected or its attempts are not settled.
   Status remove_device(DeviceIndex device, Now now, Effects& out);
+  // Its connection is known to be gone: nothing new until it says hello again. What it holds stays with it for its lease.
+  void disconnected(DeviceIndex device);
   // It left on purpose: what it holds goes to others.
   void left(DeviceIndex device, Now now, Effects& out);
   // The attempt goes with the assign message that is open for its device; closing it gives the message's number.
@@ -205,6 +208,8 @@ class Scheduler {
   void refresh(ClassIndex task_class);  // its waiting tasks look for a device at the next dispatch
   void refresh_devices();               // every device looks for tasks
   DeviceIndex choose_overtaken(ClassIndex task_class, Priority priority) const;
+  void recall_less_urgent(DeviceIndex device, Priority than, Effects& out);
+  void recall_for_urgent(ClassIndex task_class, Now now, Effects& out);
   double expected_us(const Device& device, const Class& task_class) const;
   void assign(ReadyQueue::Next next, DeviceIndex device, Now now, Effects& out);
   AttemptIndex release(AttemptIndex attempt);
@@ -220,10 +225,12 @@ class Scheduler {
   void give_up(AttemptIndex attempt, Lost how, Now now, Effects& out);
   void give_up_all(DeviceIndex device, Lost how, Now now, Effects& out);
   void heard(DeviceIndex device, Now now);
+  void time_silence(DeviceIndex device, TimePoint due);
   void check_silence(DeviceIndex device, Now now, Effects& out);
   void recall_all(DeviceIndex device, std::string_view type, Effects& out);  // empty: of every type
   void expire_devices(Effects& out);
   void missed(DeviceIndex device);
+  void has_ended(DeviceIndex device, AttemptId abandoned);
   bool owns(DeviceIndex device, AttemptIndex attempt) const { return attempt && attempts_[attempt].device == device; }
 
   Explanation explain(const TaskSpec& spec, ClassIndex task_class) const;

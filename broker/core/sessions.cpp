@@ -8,21 +8,41 @@ namespace {
 
 constexpr std::size_t kUnknownStoppedMax = 256;  // of one heartbeat
 
+// Names the devices that were lost with the task, and how its process died where a device lived to tell.
+std::string poison_message(const std::vector<AttemptError>& errors) {
+  std::string lost;
+  std::string died;
+  for (const AttemptError& error : errors) {
+    if (error.lost) {
+      lost += (lost.empty() ? "" : ", ") + error.device_id;
+    } else if (error.outcome == Outcome::Crashed) {
+      died += (died.empty() ? "" : ", ") + error.device_id + ": " + error.message.substr(0, error.message.find('\n'));
+    }
+  }
+  std::string out = "set aside: its devices were lost while they ran it (" + lost + ")";
+  if (!died.empty()) out += "; its process died (" + died + ")";
+  return out + "; task retry brings it back";
+}
+
 }  // namespace
 
 void Scheduler::heard(DeviceIndex place, Now now) {
   Device& device = devices_[place];
   device.heard_at = now.monotonic;
   device.heard_wall = now.wall;
+  // One that was away has a timer for the end of its lease, which may be later than its next silence.
+  if (!device.connected || device.silence_due == TimePoint{})
+    time_silence(place, now.monotonic + config_.offline_after);
   if (!device.connected) {
     devices_.set_connected(place, true);
     devices_.update_room(place, config_.ahead_work, config_.held_max);
     changed(place);
   }
-  if (!device.timed) {
-    device.timed = true;
-    silences_.push({now.monotonic + config_.offline_after, place.value, 0});
-  }
+}
+
+void Scheduler::time_silence(DeviceIndex place, TimePoint due) {
+  devices_[place].silence_due = due;
+  silences_.push({due, place.value, 0});
 }
 
 DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& instance,
@@ -34,9 +54,12 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
     place = devices_.add(capabilities.device_id);
   }
   Device& device = devices_[place];
+  const bool same_process = device.instance == instance;
   device.instance = instance;
   device.assigns = 0;
   device.heartbeats = 1;
+  device.abandoned.clear();
+  device.recalled_below = Priority::Low;
 
   std::vector<AttemptIndex> kept;
   for (const AttemptId id : held) {
@@ -48,13 +71,27 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
       if (!attempts_[attempt].current) out.stops.push_back({place, id});
     } else {
       abandon.push_back(id);
+      device.abandoned.push_back(id);
     }
   }
   std::uint32_t order = 0;
   for (AttemptIndex at = device.first; at;) {
-    const AttemptIndex next = attempts_[at].next;
-    const bool ran = attempts_[at].started || order++ < device.slots();
-    if (attempts_[at].confirmed != device.heartbeats) give_up(at, ran ? Lost::WithDevice : Lost::OnTheWay, now, out);
+    const Attempt& attempt = attempts_[at];
+    const AttemptIndex next = attempt.next;
+    if (attempt.confirmed != device.heartbeats) {
+      const bool never_sent = attempt.assign == 0 && attempt.confirmed == 0;
+      const bool ran = attempt.started || order < device.slots();
+      Lost how = ran ? Lost::WithDevice : Lost::OnTheWay;
+      if (never_sent) {
+        how = Lost::HandedBack;
+      } else if (same_process) {
+        // It lives and does not hold it. If this hello was late, the attempt may have arrived since.
+        device.abandoned.push_back(attempt.id);
+        how = Lost::OnTheWay;
+      }
+      give_up(at, how, now, out);
+    }
+    ++order;
     at = next;
   }
   devices_.set_capabilities(place, capabilities);
@@ -78,6 +115,7 @@ void Scheduler::heartbeat(DeviceIndex place, const Heartbeat& heartbeat, Now now
   Device& device = devices_[place];
   device.system_load = heartbeat.load;
   const std::uint64_t number = ++device.heartbeats;
+  device.recalled_below = Priority::Low;  // recalls may have been lost, and are given again
   std::size_t unknown = 0;
   for (const AttemptId id : heartbeat.held) {
     const AttemptIndex at = attempts_.find(id);
@@ -91,6 +129,12 @@ void Scheduler::heartbeat(DeviceIndex place, const Heartbeat& heartbeat, Now now
     attempt.confirmed = number;
     if (!attempt.current) out.stops.push_back({place, id});  // the order to stop was lost
     attempt.recalled = false;                                // and so may have been a recall
+  }
+  if (!device.abandoned.empty()) {
+    std::vector<AttemptId> held(heartbeat.held);
+    std::sort(held.begin(), held.end());
+    std::erase_if(device.abandoned, [&](AttemptId id) { return !std::binary_search(held.begin(), held.end(), id); });
+    if (device.abandoned.empty()) changed(place);
   }
   for (AttemptIndex at = device.first; at;) {
     const Attempt& attempt = attempts_[at];
@@ -132,6 +176,11 @@ void Scheduler::missed(DeviceIndex place) {
     if (queue_.waiting(ClassIndex{i}) > 0) refresh(ClassIndex{i});
     return true;
   });
+}
+
+void Scheduler::has_ended(DeviceIndex place, AttemptId abandoned) {
+  std::vector<AttemptId>& all = devices_[place].abandoned;
+  if (std::erase(all, abandoned) > 0 && all.empty()) changed(place);
 }
 
 void Scheduler::recall_all(DeviceIndex place, std::string_view type, Effects& out) {
@@ -215,6 +264,11 @@ void Scheduler::left(DeviceIndex place, Now now, Effects& out) {
   missed(place);
 }
 
+void Scheduler::disconnected(DeviceIndex place) {
+  devices_.set_connected(place, false);
+  missed(place);
+}
+
 void Scheduler::give_up_all(DeviceIndex place, Lost how, Now now, Effects& out) {
   std::uint32_t order = 0;
   for (AttemptIndex at = devices_[place].first; at;) {
@@ -253,11 +307,7 @@ void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
     end(task, TaskStatus::Failed, "device_lost", &attempt, &item, now, out);
   } else if (how == Lost::WithDevice && tasks_.extra(task).lost >= config_.lost_max) {
     ++counters_.poisoned;
-    std::string message = "set aside: its devices were lost while they ran it (";
-    for (const AttemptError& error : tasks_.extra(task).errors) {
-      if (error.lost) message += (message.ends_with('(') ? "" : ", ") + error.device_id;
-    }
-    message += ")";
+    const std::string message = poison_message(tasks_.extra(task).errors);
     item.error_message = message;
     end(task, TaskStatus::Failed, "poison", &attempt, &item, now, out);
   } else {
@@ -267,21 +317,16 @@ void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
 
 void Scheduler::check_silence(DeviceIndex place, Now now, Effects& out) {
   Device& device = devices_[place];
-  if (!device.known || !device.timed) return;
-  device.timed = false;
-  const auto arm = [&](TimePoint due) {
-    device.timed = true;
-    silences_.push({due, place.value, 0});
-  };
+  device.silence_due = {};
   const Duration silence = now.monotonic - device.heard_at;
   if (silence < config_.offline_after) {
-    if (device.connected) arm(device.heard_at + config_.offline_after);
+    if (device.connected || device.held > 0) time_silence(place, device.heard_at + config_.offline_after);
     return;
   }
   devices_.set_connected(place, false);
   missed(place);
   if (silence < config_.lease) {
-    arm(device.heard_at + config_.lease);
+    time_silence(place, device.heard_at + config_.lease);
     return;
   }
   give_up_all(place, Lost::WithDevice, now, out);

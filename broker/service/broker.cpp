@@ -220,10 +220,12 @@ bool Broker::flush(Session& session, store::Position durable) {
         if (session.outbox_bytes <= config_.outbox_bytes_max) return true;
         ++counters_.peers_cut;
         logging::warn("a peer was cut: {} bytes wait for it and it does not read", session.outbox_bytes);
+        if (session.kind == PeerKind::Worker) scheduler_.disconnected(session.device);
         close(session);
         return false;
       case net::Sent::NoPeer:
         // It will connect again and say hello; what it holds is settled then, or when its lease is over.
+        if (session.kind == PeerKind::Worker) scheduler_.disconnected(session.device);
         close(session);
         return false;
     }

@@ -46,6 +46,7 @@ struct Options {
   double heartbeat_interval = 5;
   double offline_after = 15;
   double lease = 30;
+  double age_after = 0;
   bool insecure = false;
 };
 
@@ -71,6 +72,11 @@ void declare(config::Flags& flags, Options& options) {
   flags.add("lease", options.lease, "silence after which a device's tasks go to others")
       .value_name("SECONDS")
       .range(0.1, 86400);
+  flags
+      .add("age-after", options.age_after,
+           "wait after which a task counts as one priority higher, again and again; 0: never")
+      .value_name("SECONDS")
+      .range(0, 1e9);
   flags.add("insecure", options.insecure, "no keys: anybody who reaches the port may join and submit");
   flags.after([&options](const config::Parsed&) -> Status {
     if (options.offline_after <= options.heartbeat_interval) {
@@ -121,6 +127,7 @@ int run(int argc, char** argv) {
   BrokerConfig config;
   config.scheduler.offline_after = from_seconds(options.offline_after);
   config.scheduler.lease = from_seconds(options.lease);
+  config.scheduler.age_after = from_seconds(options.age_after);
   config.heartbeat = from_seconds(options.heartbeat_interval);
   config.epoch = epoch.value();
   std::random_device random;

@@ -236,7 +236,7 @@ void show_why(const World& world, const Json& explanation) {
   for (const Json& device : part(explanation, "devices")) {
     const std::string verdict = text(device, "verdict");
     const bool runs = verdict == "runs_it" || verdict == "can_run";
-    const bool busy = verdict == "busy" || verdict == "full" || verdict == "draining" || verdict == "paused";
+    const bool busy = verdict == "busy" || verdict == "failed_there" || verdict == "draining" || verdict == "paused";
     table.add({{text(device, "device_id")},
                {verdict, runs   ? Colour::Green
                          : busy ? Colour::Yellow
@@ -320,8 +320,6 @@ void show_device(const World& world, const Json& device) {
 void show_queue(const World& world, const Json& statistics) {
   const Json& queue = part(statistics, "queue_stats");
   Lines lines(world);
-  if (text(queue, "paused") == "true") lines.add("paused", "the whole queue", Colour::Yellow);
-  lines.add("paused", joined(part(queue, "paused_types")), Colour::Yellow);
   lines.add("tasks", with_commas(count(queue, "total_tasks")));
   for (const auto& [title, key] : {std::pair{"by status", "by_status"},
                                    {"by priority", "by_priority"},

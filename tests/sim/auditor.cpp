@@ -13,49 +13,9 @@ bool is_looked_at(const TaskId& task) {
   return wanted != nullptr && task.text() == wanted;
 }
 
-double amount(const Capabilities& device, const std::string& name) {
-  for (const auto& [declared, there] : device.resources) {
-    if (declared == name) return there;
-  }
-  if (name == "cpus") return device.cpu_count;
-  if (name == "memory_gb") return device.memory_total_gb;
-  if (name == "gpus") return device.has_gpu ? 1 : 0;
-  return 0;
-}
-
-bool contains(const std::vector<std::string>& all, const std::string& one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
-// A task that failed on a device prefers another for a while; the auditor does not judge that preference.
-bool may_avoid(const TaskReport& task, const std::string& device) {
-  if (task.error_history == nullptr) return false;
-  for (const AttemptError& error : *task.error_history) {
-    if (error.device_id == device) return true;
-  }
-  return false;
-}
-
 std::string name(const TaskId& task) { return "task " + task.text(); }
 
 }  // namespace
-
-bool Auditor::could_run(const TaskSpec& spec, const Capabilities& device) {
-  const Requirements& r = spec.requirements;
-  if (!contains(device.handlers, spec.type)) return false;
-  if (device.cpu_count < r.min_cpu_cores || device.memory_total_gb < r.min_memory_gb) return false;
-  if (device.storage_total_gb < r.min_storage_gb) return false;
-  if ((r.gpu_required && !device.has_gpu) || (r.internet_required && !device.has_internet)) return false;
-  if (!r.required_platform.empty() && r.required_platform != device.platform) return false;
-  if (!r.required_role.empty() && r.required_role != device.role) return false;
-  for (const std::string& tag : r.required_tags) {
-    if (!contains(device.tags, tag)) return false;
-  }
-  for (const auto& [resource, wanted] : r.resources) {
-    if (amount(device, resource) < wanted) return false;
-  }
-  return true;
-}
 
 void Auditor::trace(std::string_view bytes) {
   for (const char byte : bytes) trace_ = (trace_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3ull;
@@ -74,14 +34,23 @@ void Auditor::on_restart() {
   given_.clear();
   counters_ = {};
   paused_ = false;
+  paused_types_.clear();
+  quarantined_.clear();
+  waits_since_.clear();
+  group_served_.clear();
+  newest_attempt_ = 0;
+  ledger_.restart();
 }
 
-void Auditor::on_received(const std::string& connection, std::string_view frame) {
+void Auditor::on_received(const std::string& connection, std::string_view frame, TimePoint now) {
   trace(connection);
   trace(frame);
   std::uint64_t correlation = 0;
   const Result<protocol::Envelope> envelope = protocol::decode_envelope(frame, correlation);
   RC_ASSERT(envelope.ok());
+  if (known_connections_.contains(connection) || envelope.value().type == MessageType::Hello) {
+    ledger_.received(connection, envelope.value(), now);
+  }
   switch (envelope.value().type) {
     case MessageType::Hello: {
       Hello hello;
@@ -106,6 +75,7 @@ void Auditor::on_received(const std::string& connection, std::string_view frame)
       for (const TaskId& id : ids.ids) {
         if (is_looked_at(id)) std::printf("main is asked to retry it\n");
         may_change_.insert(id);
+        ledger_.retried(id);
         ++retries_[id];
       }
       break;
@@ -120,16 +90,24 @@ void Auditor::on_received(const std::string& connection, std::string_view frame)
       }
       break;
     case MessageType::Queue: {
+      if (!known_connections_.contains(connection)) break;
       QueueControl control;
       RC_ASSERT(protocol::decode(envelope.value().body, control).ok());
-      if (control.type.empty()) paused_ = control.action == QueueControl::Action::Pause;
+      const bool pause = control.action == QueueControl::Action::Pause;
+      if (control.type.empty()) {
+        paused_ = pause;
+      } else if (pause) {
+        paused_types_.insert(control.type);
+      } else {
+        paused_types_.erase(control.type);
+      }
       break;
     }
     default: break;
   }
 }
 
-void Auditor::on_sent(const std::string& connection, std::string_view frame) {
+void Auditor::on_sent(const std::string& connection, std::string_view frame, TimePoint now) {
   trace(frame);
   std::uint64_t correlation = 0;
   const Result<protocol::Envelope> envelope = protocol::decode_envelope(frame, correlation);
@@ -137,6 +115,7 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame) {
   if (envelope.value().type == MessageType::Assign) {
     RC_ASSERT(protocol::decode(envelope.value().body, assign_).ok());
     const std::string& device = devices_by_connection_[connection];
+    for (const std::string& wrong : ledger_.sent_assign(connection, correlation, assign_, specs_, now)) breach(wrong);
     for (const AssignItem& item : assign_.tasks) {
       if (is_looked_at(item.task)) {
         std::printf("assigned to %s, attempt %llu\n", device.c_str(),
@@ -150,10 +129,26 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame) {
       }
       given_.push_back({item.task, device});
     }
+  } else if (envelope.value().type == MessageType::Welcome) {
+    Welcome welcome;
+    RC_ASSERT(protocol::decode(envelope.value().body, welcome).ok());
+    ledger_.sent_welcome(connection, welcome);
   } else if (envelope.value().type == MessageType::Results) {
     RC_ASSERT(protocol::decode(envelope.value().body, results_).ok());
     for (const ResultItem& item : results_.results) tell(item);
   }
+}
+
+void Auditor::on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) {
+  std::uint64_t correlation = 0;
+  const Result<protocol::Envelope> envelope = protocol::decode_envelope(frame, correlation);
+  RC_ASSERT(envelope.ok());
+  if (envelope.value().type == MessageType::Assign) {
+    RC_ASSERT(protocol::decode(envelope.value().body, assign_).ok());
+    for (const std::string& wrong : ledger_.sent_assign(connection, correlation, assign_, specs_, now)) breach(wrong);
+  }
+  marks_.hit("connection known to be gone");
+  ledger_.cut(connection);
 }
 
 void Auditor::tell(const ResultItem& item) {
@@ -189,89 +184,11 @@ void Auditor::on_execution(const std::string& device, const TaskId& task, TimePo
   }
 }
 
-void Auditor::on_running(const std::string& device, std::size_t running, std::size_t slots) {
-  if (running > slots) breach(device + " runs " + std::to_string(running) + " at once in " + std::to_string(slots));
-}
-
-void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
-  scheduler.check_invariants(now);
-  std::vector<TaskReport> waiting;
-  scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
-    if (scheduler.task(task).status != TaskStatus::Queued) return true;
-    TaskReport report = scheduler.report(task, false, false);
-    if (report.reason != "retry_backoff" && report.reason != "paused") waiting.push_back(report);
-    return true;
-  });
-  const std::vector<DeviceReport> devices = scheduler.device_reports("");
-  if (!paused_) {
-    if (!ageing_) check_order(scheduler, waiting);
-    check_idle(devices, waiting);
-  }
-  check_resources(scheduler, devices);
-  mark_counters(scheduler);
-  given_.clear();
-}
-
-void Auditor::check_order(const core::Scheduler& scheduler, const std::vector<TaskReport>& waiting) {
-  for (const Given& given : given_) {
-    const core::TaskIndex place = scheduler.find(given.task);
-    if (!place || is_final(scheduler.task(place).status)) continue;
-    const TaskSpec& spec = specs_[given.task];
-    for (const TaskReport& other : waiting) {
-      if (!could_run(*other.spec, devices_[given.device]) || !other.spec->requirements.resources.empty()) continue;
-      if (may_avoid(other, given.device)) continue;
-      const bool higher = other.spec->priority > spec.priority;
-      const bool older = other.spec->priority == spec.priority && other.spec->group == spec.group &&
-                         order_[other.id] < order_[given.task];
-      if (higher || older) {
-        const auto place_of = [&](const TaskSpec& one, const TaskId& task) {
-          return " (" + std::string(to_string(one.priority)) + ", group \"" + one.group + "\", submitted as " +
-                 std::to_string(order_[task]) + ")";
-        };
-        breach(name(other.id) + place_of(*other.spec, other.id) + " waits although it goes before " + name(given.task) +
-               place_of(spec, given.task) + ", which " + given.device + " got");
-      }
-    }
-  }
-}
-
-void Auditor::check_idle(const std::vector<DeviceReport>& devices, const std::vector<TaskReport>& waiting) {
-  for (const DeviceReport& device : devices) {
-    if (device.state != "online" || device.held >= device.capabilities->slots) continue;
-    for (const TaskReport& task : waiting) {
-      if (!could_run(*task.spec, *device.capabilities)) continue;
-      if (!task.spec->requirements.resources.empty() && device.held > 0) continue;
-      if (may_avoid(task, device.capabilities->device_id)) continue;
-      breach(device.capabilities->device_id + " has a free slot while " + name(task.id) + " waits");
-    }
-  }
-}
-
-void Auditor::check_resources(const core::Scheduler& scheduler, const std::vector<DeviceReport>& devices) {
-  std::map<std::string, std::map<std::string, double>> reserved;
-  scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
-    const core::Task& record = scheduler.task(task);
-    if (!record.attempt) return true;
-    const core::Attempt& attempt = scheduler.attempt(record.attempt);
-    const std::string& device = scheduler.device(attempt.device).capabilities.device_id;
-    for (const auto& [resource, wanted] : scheduler.spec(task).requirements.resources) {
-      reserved[device][resource] += wanted;
-    }
-    return true;
-  });
-  for (const DeviceReport& device : devices) {
-    for (const auto& [resource, sum] : reserved[device.capabilities->device_id]) {
-      if (sum > amount(*device.capabilities, resource) + 1e-6) {
-        breach(device.capabilities->device_id + " has more " + resource + " reserved than it has");
-      }
-    }
-  }
-}
-
 void Auditor::mark_counters(const core::Scheduler& scheduler) {
   const core::Counters& now = scheduler.counters();
   marks_.hit("late result", now.results_stale - counters_.results_stale);
   marks_.hit("attempt lost", now.attempts_lost - counters_.attempts_lost);
+  marks_.hit("recall for a higher priority", now.recalled_for_urgent - counters_.recalled_for_urgent);
   marks_.hit("retry", now.retried - counters_.retried);
   marks_.hit("tasks taken back", now.recalled - counters_.recalled);
   marks_.hit("quarantine", now.quarantined - counters_.quarantined);

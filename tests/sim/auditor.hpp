@@ -9,6 +9,7 @@
 
 #include "broker/core/scheduler.hpp"
 #include "tests/sim/client_node.hpp"
+#include "tests/sim/ledger.hpp"
 #include "tests/sim/main_node.hpp"
 #include "tests/sim/marks.hpp"
 #include "tests/sim/worker_node.hpp"
@@ -17,16 +18,21 @@ namespace retire::sim {
 
 class Auditor final : public WireObserver, public ClientObserver, public ExecutionObserver {
  public:
-  Auditor(Marks& marks, bool ageing) : marks_(marks), ageing_(ageing) {}
+  Auditor(Marks& marks, bool ageing, const core::SchedulerConfig& config)
+      : marks_(marks),
+        ageing_(ageing),
+        config_(config),
+        ledger_({config.offline_after, config.lease, config.frozen_after}) {}
 
-  void on_received(const std::string& connection, std::string_view frame) override;
-  void on_sent(const std::string& connection, std::string_view frame) override;
+  void on_received(const std::string& connection, std::string_view frame, TimePoint now) override;
+  void on_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
+  void on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
   void on_turn(const core::Scheduler& scheduler, Now now) override;
   void on_restart() override;
   void on_accepted(const TaskId& task) override;
   void on_result(const ResultItem& item) override;
   void on_execution(const std::string& device, const TaskId& task, TimePoint now) override;
-  void on_running(const std::string& device, std::size_t running, std::size_t slots) override;
+  void on_running(const Capabilities& device, const std::vector<TaskId>& running) override;
 
   // Breaches so far, in words.
   const std::vector<std::string>& breaches() const { return breaches_; }
@@ -46,13 +52,28 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void breach(const std::string& what) { breaches_.push_back(what); }
   void trace(std::string_view bytes);
   void tell(const ResultItem& item);
-  void check_order(const core::Scheduler& scheduler, const std::vector<TaskReport>& waiting);
-  void check_idle(const std::vector<DeviceReport>& devices, const std::vector<TaskReport>& waiting);
-  void check_resources(const core::Scheduler& scheduler, const std::vector<DeviceReport>& devices);
+  // auditor_rules.cpp: what must hold after each turn
+  using Reserved = std::map<std::string, std::map<std::string, double>>;  // by device and resource
+  bool is_paused(const std::string& type) const { return paused_ || paused_types_.contains(type); }
+  bool avoids(const TaskReport& task, const std::string& device, const std::vector<DeviceReport>& devices,
+              Now now) const;
+  bool fits(const TaskReport& task, const Capabilities& device, const Reserved& reserved) const;
+  void check_given(const std::vector<DeviceReport>& devices);
+  void check_order(const core::Scheduler& scheduler, const std::vector<TaskReport>& waiting,
+                   const std::vector<DeviceReport>& devices, const Reserved& reserved, Now now);
+  void check_turns(const core::Scheduler& scheduler, const std::vector<TaskReport>& waiting,
+                   const std::vector<DeviceReport>& devices, const Reserved& reserved, Now now);
+  void check_idle(const std::vector<DeviceReport>& devices, const std::vector<TaskReport>& waiting,
+                  const Reserved& reserved, Now now);
+  void check_resources(const std::vector<DeviceReport>& devices, const Reserved& reserved);
+  void check_quarantine(const std::vector<DeviceReport>& devices);
+  Reserved reserved(const core::Scheduler& scheduler) const;
   void mark_counters(const core::Scheduler& scheduler);
 
   Marks& marks_;
   bool ageing_;
+  core::SchedulerConfig config_;
+  Ledger ledger_;
   std::vector<std::string> breaches_;
   std::uint64_t trace_ = 0xcbf29ce484222325ull;
   std::map<std::string, std::string> devices_by_connection_;
@@ -67,7 +88,14 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::map<TaskId, int> retries_;     // by command
   std::vector<Given> given_;          // in this turn
   bool paused_ = false;
-  int starts_ = 0;  // of main
+  std::set<std::string> paused_types_;
+  std::set<std::string> quarantined_;
+  std::set<std::string> unsettled_;  // where abandoned attempts may run; that nothing is reserved there is the ledger's
+  std::uint64_t turn_ = 0;
+  std::uint64_t newest_attempt_ = 0;
+  std::map<TaskId, std::uint64_t> waits_since_;                             // the turn
+  std::map<std::pair<Priority, std::string>, std::uint64_t> group_served_;  // by priority and group: the turn
+  int starts_ = 0;                                                          // of main
   core::Counters counters_;
   std::uint64_t received_ = 0;
   Submit submit_;

@@ -42,15 +42,18 @@ net::Received MainNode::receive(std::string& peer, std::string_view& frame) {
   inbox_.pop_front();
   peer = current_.connection;
   frame = current_.frame;
-  observer_.on_received(peer, frame);
+  observer_.on_received(peer, frame, now_);
   return net::Received::Message;
 }
 
 net::Sent MainNode::send(std::string_view peer, std::string&& frame) {
   const std::string connection(peer);
   std::string copy = frame;
-  if (!network_.send_to_peer(connection, std::move(copy), now_)) return net::Sent::NoPeer;
-  observer_.on_sent(connection, frame);
+  if (!network_.send_to_peer(connection, std::move(copy), now_)) {
+    observer_.on_not_sent(connection, frame, now_);
+    return net::Sent::NoPeer;
+  }
+  observer_.on_sent(connection, frame, now_);
   return net::Sent::Yes;
 }
 

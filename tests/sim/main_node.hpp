@@ -15,8 +15,9 @@ namespace retire::sim {
 class WireObserver {
  public:
   virtual ~WireObserver() = default;
-  virtual void on_received(const std::string& connection, std::string_view frame) = 0;
-  virtual void on_sent(const std::string& connection, std::string_view frame) = 0;
+  virtual void on_received(const std::string& connection, std::string_view frame, TimePoint now) = 0;
+  virtual void on_sent(const std::string& connection, std::string_view frame, TimePoint now) = 0;
+  virtual void on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) = 0;
   // A turn of main is over: what it decided stands.
   virtual void on_turn(const core::Scheduler& scheduler, Now now) = 0;
   virtual void on_restart() = 0;

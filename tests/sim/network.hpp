@@ -47,6 +47,10 @@ class Network {
   void close(NodeId node);
   // Breaks the connection; the socket tries again by itself from `until` on.
   void cut(NodeId node, TimePoint until);
+  bool is_cut(NodeId node, TimePoint now) const {
+    const auto at = links_.find(node);
+    return at != links_.end() && now < at->second.usable_at;
+  }
 
   // False while there is no connection.
   bool send_to_main(NodeId node, std::string&& frame, TimePoint now);

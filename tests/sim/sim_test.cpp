@@ -53,6 +53,10 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
   if (one != 0 || HasFailure()) return;
   for (const char* rare : {"late result",
                            "checkpoints handed on",
+                           "recall for a higher priority",
+                           "two groups wait for one device",
+                           "lease expired during a partition",
+                           "connection known to be gone",
                            "recall",
                            "recall crossing a start",
                            "recall gave tasks back",

@@ -64,9 +64,11 @@ void WorkerNode::turn(TimePoint now) {
   apply(now);
   core_->end_turn(now, effects_);
   apply(now);
-  std::size_t running = 0;
-  for (const auto& [slot, host] : hosts_) running += host.jobs.empty() ? 0u : 1u;
-  observer_.on_running(device_.device_id, running, device_.slots);
+  std::vector<TaskId> running;
+  for (const auto& [slot, host] : hosts_) {
+    if (!host.jobs.empty()) running.push_back(host.jobs.front().task);
+  }
+  observer_.on_running(device_, running);
   if (done_) crash();
 }
 

@@ -21,7 +21,7 @@ class ExecutionObserver {
  public:
   virtual ~ExecutionObserver() = default;
   virtual void on_execution(const std::string& device, const TaskId& task, TimePoint now) = 0;
-  virtual void on_running(const std::string& device, std::size_t running, std::size_t slots) = 0;
+  virtual void on_running(const Capabilities& device, const std::vector<TaskId>& running) = 0;
 };
 
 class WorkerNode {

@@ -33,7 +33,8 @@ World::World(std::uint64_t seed, Marks& marks)
       faulty_(rng_.below(4) != 0),
       ageing_(rng_.below(8) == 0),
       now_{TimePoint(1h), WallTime(Duration(1'700'000'000'000'000))},
-      auditor_(marks, ageing_),
+      config_(broker_config(rng_, ageing_)),
+      auditor_(marks, ageing_, config_.scheduler),
       network_(rng_, serial_) {
   Faults faults;
   faults.delay_max = Duration(static_cast<std::int64_t>(200 + rng_.below(50'000)));
@@ -44,7 +45,7 @@ World::World(std::uint64_t seed, Marks& marks)
     faults.break_rate = rng_.unit() * 0.02;
   }
   network_.set_faults(faults);
-  main_ = std::make_unique<MainNode>(broker_config(rng_, ageing_), network_, auditor_);
+  main_ = std::make_unique<MainNode>(config_, network_, auditor_);
   main_->start(seed);
   add_devices();
   const std::uint64_t clients = 1 + rng_.below(3);
@@ -227,7 +228,13 @@ void World::step(TimePoint until) {
   for (const auto& client : clients_) {
     if (client->next_turn() <= now) client->turn(now);
   }
-  if (main_->next_turn() <= now) main_->turn(now_);
+  if (main_->next_turn() > now) return;
+  const std::uint64_t expired = marks_.hits("lease expired");
+  main_->turn(now_);
+  if (marks_.hits("lease expired") == expired) return;
+  const bool cut = std::any_of(workers_.begin(), workers_.end(),
+                               [&](const auto& worker) { return worker->up() && network_.is_cut(worker->id(), now); });
+  marks_.hit("lease expired during a partition", cut ? 1 : 0);
 }
 
 void World::run_until(TimePoint until) {

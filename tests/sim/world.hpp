@@ -41,6 +41,7 @@ class World {
   bool faulty_;
   bool ageing_;
   Now now_;
+  service::BrokerConfig config_;
   Auditor auditor_;
   Network network_;
   std::unique_ptr<MainNode> main_;

@@ -83,6 +83,31 @@ TEST(Why, PlaceInLineCountsThoseThatCompete) {
   EXPECT_EQ(why(cluster, other_group).position, 3u) << "groups take turns: behind the high one and one of the others";
 }
 
+TEST(Why, ADeviceWhereItFailedIsSaidToBeAvoided) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  cluster.join("b");
+  cluster.submit(spec_of("echo"));
+  cluster.finish(task, Outcome::Failed);
+  cluster.pass_alive(1s);
+  const Explanation out = why(cluster, task);
+  EXPECT_EQ(out.devices[0].verdict, "failed_there");
+  EXPECT_EQ(out.devices[1].verdict, "busy");
+  cluster.pass_alive(5s);
+  EXPECT_EQ(why(cluster, task).devices[0].verdict, "runs_it");
+}
+
+TEST(Why, DryRunKnowsThatTheQueueOrTheTypeIsPaused) {
+  Cluster cluster;
+  cluster.join("a", 1, {"echo", "fold"});
+  cluster.scheduler.pause("echo", cluster.now, cluster.effects);
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("echo")).reason, "paused");
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("fold")).reason, "");
+  cluster.scheduler.pause("", cluster.now, cluster.effects);
+  EXPECT_EQ(cluster.scheduler.explain(spec_of("fold")).reason, "paused");
+}
+
 TEST(Why, DryRunLeavesNoTrace) {
   Cluster cluster;
   cluster.join("a");

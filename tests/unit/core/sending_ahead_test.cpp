@@ -1,4 +1,6 @@
 // Short work is sent ahead of time, and comes back when that was too much.
+#include <set>
+
 #include "tests/unit/core/cluster.hpp"
 
 namespace retire::core::testing {
@@ -92,6 +94,81 @@ TEST(SendingAhead, WhatIsNotStartedComesBackForAnIdleDevice) {
   EXPECT_GE(on_idle, 1);
   EXPECT_EQ(cluster.scheduler.counters().recalled, 10u);
   EXPECT_EQ(cluster.report(returned[0]).retry_count, 0u);
+}
+
+// Gives back, for the device, everything that was recalled, as a worker does that has started none of it.
+std::vector<TaskId> give_back(Cluster& cluster, const std::string& device) {
+  std::vector<TaskId> tasks;
+  const std::vector<AttemptId> back = std::exchange(cluster.recalled, {});
+  for (const AttemptId attempt : back) {
+    const auto at =
+        std::find_if(cluster.sent.begin(), cluster.sent.end(), [&](const Sent& one) { return one.attempt == attempt; });
+    tasks.push_back(at->task);
+    cluster.sent.erase(at);
+  }
+  cluster.scheduler.returned(cluster.scheduler.find_device(device), back, cluster.now, cluster.effects);
+  cluster.settle();
+  return tasks;
+}
+
+TEST(SendingAhead, ComesBackWhenAHigherPriorityNeedsTheSlot) {
+  Cluster cluster;
+  cluster.join("a", 1);
+  teach(cluster, "echo", 1ms);
+  std::vector<TaskId> low;
+  for (int i = 0; i < 10; ++i) low.push_back(cluster.submit(spec_of("echo", Priority::Low)));
+  ASSERT_EQ(cluster.sent.size(), 10u);
+  cluster.start(low[0]);
+  Requirements once;
+  once.at_most_once = true;
+  cluster.submit(spec_of("echo", Priority::Low, once));
+  EXPECT_TRUE(cluster.recalled.empty()) << "it is no more urgent than they are";
+  const TaskId urgent = cluster.submit(spec_of("echo", Priority::High, once));
+  EXPECT_FALSE(cluster.is_sent(urgent)) << "what may run only once is not sent ahead";
+  EXPECT_EQ(cluster.recalled.size(), 9u) << "all but the one that runs";
+  cluster.submit(spec_of("echo", Priority::High, once));
+  EXPECT_EQ(cluster.recalled.size(), 9u) << "once is enough";
+  give_back(cluster, "a");
+  EXPECT_EQ(cluster.sent.size(), 1u) << "and they do not go there again in front of it";
+  cluster.finish(low[0], Outcome::Success, 1ms);
+  EXPECT_TRUE(cluster.is_sent(urgent));
+}
+
+TEST(SendingAhead, ARecallForAHigherPriorityThatWasLostIsGivenAgain) {
+  Cluster cluster;
+  cluster.join("a", 1);
+  teach(cluster, "echo", 1ms);
+  for (int i = 0; i < 5; ++i) cluster.submit(spec_of("echo", Priority::Low));
+  Requirements once;
+  once.at_most_once = true;
+  cluster.submit(spec_of("echo", Priority::High, once));
+  ASSERT_EQ(cluster.recalled.size(), 5u) << "none was started, as far as main knows";
+  cluster.recalled.clear();
+  cluster.beat("a");
+  cluster.submit(spec_of("echo", Priority::High, once));
+  EXPECT_EQ(cluster.recalled.size(), 5u);
+}
+
+TEST(SendingAhead, OnlyAsManyDevicesMakeRoomAsThereAreUrgentTasks) {
+  Cluster cluster;
+  for (const char* name : {"a", "b", "c"}) {
+    cluster.join(name, 1);
+    teach(cluster, "echo", 1ms);
+  }
+  for (int i = 0; i < 6; ++i)
+    cluster.finish(cluster.sent.empty() ? cluster.submit(spec_of("echo")) : cluster.sent[0].task, Outcome::Success,
+                   1ms);
+  for (int i = 0; i < 60; ++i) cluster.submit(spec_of("echo", Priority::Low));
+  Requirements reserved;
+  reserved.resources = {{"cpus", 1}};
+  cluster.submit(spec_of("echo", Priority::Urgent, reserved));
+  std::set<std::string> devices;
+  for (const AttemptId attempt : cluster.recalled) {
+    for (const Sent& one : cluster.sent) {
+      if (one.attempt == attempt) devices.insert(one.device);
+    }
+  }
+  EXPECT_EQ(devices.size(), 1u);
 }
 
 TEST(SendingAhead, ARecallThatCrossesTheStartChangesNothing) {

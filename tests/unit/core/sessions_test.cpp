@@ -76,6 +76,41 @@ TEST(Sessions, AnAttemptThatMainHasGivenUpIsAbandoned) {
   EXPECT_EQ(cluster.abandoned, std::vector{attempt});
 }
 
+// The device goes on running it until it hears that it should not: what it had reserved is still taken.
+TEST(Sessions, NothingIsReservedOnADeviceUntilWhatItAbandonsHasEnded) {
+  for (const bool finishes : {false, true}) {
+    SCOPED_TRACE(finishes);
+    Cluster cluster;
+    Capabilities device = Cluster::device_of("a", 2);
+    device.resources = {{"licence", 1}};
+    cluster.join(device);
+    Requirements licence;
+    licence.resources = {{"licence", 1}};
+    const TaskId task = cluster.submit(spec_of("echo", Priority::Normal, licence));
+    const Sent first = cluster.take(task);
+    for (int i = 0; i < 9; ++i) cluster.pass(4s);
+    ASSERT_EQ(cluster.lost.size(), 1u);
+    cluster.join(device, {first.attempt});
+    EXPECT_EQ(cluster.abandoned, std::vector{first.attempt});
+    EXPECT_FALSE(cluster.is_sent(task)) << "two would hold the one licence";
+    EXPECT_EQ(cluster.scheduler.explain(cluster.scheduler.find(task)).devices[0].verdict, "busy");
+    EXPECT_TRUE(cluster.is_sent(cluster.submit(spec_of("echo")))) << "what reserves nothing need not wait";
+    if (finishes) {
+      cluster.finish(first, Outcome::Cancelled);
+    } else {
+      Heartbeat heartbeat;
+      heartbeat.from_worker = true;
+      heartbeat.held = {first.attempt};
+      cluster.scheduler.heartbeat(cluster.scheduler.find_device("a"), heartbeat, cluster.now, cluster.effects);
+      cluster.settle();
+      EXPECT_FALSE(cluster.is_sent(task));
+      cluster.beat("a");
+      cluster.settle();
+    }
+    EXPECT_TRUE(cluster.is_sent(task));
+  }
+}
+
 TEST(Sessions, AnAttemptOfAnotherDeviceIsAbandoned) {
   Cluster cluster;
   cluster.join("a");
@@ -255,7 +290,29 @@ TEST(Sessions, ATaskThatTakesItsDevicesDownIsSetAside) {
   }
   EXPECT_EQ(cluster.status(task), TaskStatus::Failed);
   EXPECT_EQ(cluster.reason(task), "poison");
-  EXPECT_EQ(cluster.report(task).error_message, "set aside: its devices were lost while they ran it (a, b, c)");
+  EXPECT_EQ(cluster.report(task).error_message,
+            "set aside: its devices were lost while they ran it (a, b, c); task retry brings it back");
+  EXPECT_EQ(cluster.scheduler.counters().poisoned, 1u);
+}
+
+TEST(Sessions, PoisonNamesTheSignalsOfThoseThatLivedToTell) {
+  SchedulerConfig config;
+  config.lost_max = 2;
+  Cluster cluster(config);
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  cluster.finish(task, Outcome::Crashed, 1s, "the handler died: signal 11 (SIGSEGV)\nlast lines of output");
+  cluster.pass_alive(1s);
+  for (const char* next : {"b", "c"}) {
+    for (int i = 0; i < 9; ++i) cluster.pass(4s);
+    if (cluster.status(task) != TaskStatus::Failed) cluster.join(next);
+  }
+  EXPECT_EQ(cluster.reason(task), "poison");
+  EXPECT_EQ(
+      cluster.report(task).error_message,
+      "set aside: its devices were lost while they ran it (a, b); its process died (a: the handler died: signal 11 "
+      "(SIGSEGV)); task retry brings it back");
+  EXPECT_EQ(cluster.report(task).retry_count, 0u) << "one retry was used, but its end is not a failure of its own";
 }
 
 TEST(Sessions, WhatWasOnlyHeldByALostDeviceIsNotBlamed) {
@@ -267,6 +324,45 @@ TEST(Sessions, WhatWasOnlyHeldByALostDeviceIsNotBlamed) {
   for (int i = 0; i < 9; ++i) cluster.pass(4s);
   ASSERT_EQ(cluster.report(tasks[0]).error_history->size(), 1u);
   EXPECT_EQ(cluster.report(tasks[4]).error_history, nullptr);
+}
+
+TEST(Sessions, ASecondSilenceIsNoticedAsSoonAsTheFirst) {
+  SchedulerConfig config;
+  config.lease = 60s;
+  Cluster cluster(config);
+  cluster.join("a");
+  for (int i = 0; i < 4; ++i) cluster.pass(4s);
+  ASSERT_EQ(cluster.scheduler.device_reports("a")[0].state, "offline");
+  cluster.beat("a");
+  cluster.settle();
+  ASSERT_EQ(cluster.scheduler.device_reports("a")[0].state, "online");
+  for (int i = 0; i < 4; ++i) cluster.pass(4s);
+  EXPECT_EQ(cluster.scheduler.device_reports("a")[0].state, "offline");
+}
+
+TEST(Sessions, AConnectionThatIsKnownToBeGoneGetsNothingAndKeepsItsLease) {
+  Cluster cluster;
+  cluster.join("a", 2);
+  const TaskId task = cluster.submit(spec_of("echo"));
+  cluster.scheduler.disconnected(cluster.scheduler.find_device("a"));
+  EXPECT_EQ(cluster.scheduler.device_reports("a")[0].state, "offline");
+  const TaskId next = cluster.submit(spec_of("echo"));
+  EXPECT_FALSE(cluster.is_sent(next));
+  EXPECT_EQ(cluster.reason(next), "devices_offline");
+  for (int i = 0; i < 7; ++i) cluster.pass(4s);
+  EXPECT_EQ(cluster.status(task), TaskStatus::Assigned) << "28 s of 30";
+  cluster.pass(3s);
+  EXPECT_EQ(cluster.status(task), TaskStatus::Queued);
+}
+
+TEST(Sessions, ALiveProcessThatDoesNotHoldATaskHasNotBeenTakenDownByIt) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  for (int i = 0; i < 5; ++i) cluster.join("a");
+  EXPECT_EQ(cluster.status(task), TaskStatus::Assigned) << "it is not set aside";
+  EXPECT_EQ(cluster.report(task).error_history, nullptr);
+  EXPECT_EQ(cluster.scheduler.device_reports("a")[0].attempts_lost, 0u);
 }
 
 TEST(Sessions, MainThatStoodStillBlamesNobody) {
