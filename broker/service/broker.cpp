@@ -23,7 +23,7 @@ Broker::Broker(const BrokerConfig& config, Transport& transport, store::Store& s
 }
 
 TimePoint Broker::next_turn() const {
-  if (more_) return now_.monotonic;
+  if (more_ || !gone_.empty()) return now_.monotonic;
   TimePoint next = next_sweep_;
   if (const auto due = scheduler_.next_deadline()) next = std::min(next, *due);
   if (blocked_) next = std::min(next, now_.monotonic + kBlockedRetry);
@@ -32,6 +32,8 @@ TimePoint Broker::next_turn() const {
 
 Status Broker::turn(Now now) {
   now_ = now;
+  for (const core::DeviceIndex device : gone_) scheduler_.disconnected(device);
+  gone_.clear();
   receive_all();
   scheduler_.advance(now_, effects_);
   carry_out();
@@ -220,12 +222,12 @@ bool Broker::flush(Session& session, store::Position durable) {
         if (session.outbox_bytes <= config_.outbox_bytes_max) return true;
         ++counters_.peers_cut;
         logging::warn("a peer was cut: {} bytes wait for it and it does not read", session.outbox_bytes);
-        if (session.kind == PeerKind::Worker) scheduler_.disconnected(session.device);
+        if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
         close(session);
         return false;
       case net::Sent::NoPeer:
         // It will connect again and say hello; what it holds is settled then, or when its lease is over.
-        if (session.kind == PeerKind::Worker) scheduler_.disconnected(session.device);
+        if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
         close(session);
         return false;
     }

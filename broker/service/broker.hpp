@@ -109,10 +109,11 @@ class Broker {
   Now now_;
   store::Position appended_ = 0;
 
-  std::vector<std::string> gathering_;  // routing IDs of sessions that gathered something in this turn
-  std::vector<std::string> unsent_;     // and of those whose outbox is not empty
-  bool blocked_ = false;                // whether some peer's queue was full
-  bool more_ = false;                   // whether frames may be left
+  std::vector<std::string> gathering_;   // routing IDs of sessions that gathered something in this turn
+  std::vector<std::string> unsent_;      // and of those whose outbox is not empty
+  std::vector<core::DeviceIndex> gone_;  // whose connections broke in this turn; the core is told in the next
+  bool blocked_ = false;                 // whether some peer's queue was full
+  bool more_ = false;                    // whether frames may be left
   // A task that more than one client watches; the first stands in the task itself.
   std::unordered_multimap<std::uint32_t, core::Watcher> more_watchers_;
   TimePoint next_sweep_{};
