@@ -116,7 +116,8 @@ class Scheduler {
   void resume_device(DeviceIndex device, Now now, Effects& out);
   // Forgets a device that is away. Errors: Conflict if it is connected or its attempts are not settled.
   Status remove_device(DeviceIndex device, Now now, Effects& out);
-  // Its connection is known to be gone: nothing new until it says hello again. What it holds stays with it for its lease.
+  // Its connection is known to be gone: nothing new until it says hello again. What it holds stays with it for its
+  // lease.
   void disconnected(DeviceIndex device);
   // It left on purpose: what it holds goes to others.
   void left(DeviceIndex device, Now now, Effects& out);

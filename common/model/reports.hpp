@@ -62,8 +62,7 @@ struct UnmetRequirement {
 
 struct DeviceVerdict {
   std::string device_id;
-  std::string
-      verdict;  // runs_it, can_run, failed_there, busy, offline, draining, quarantined, no_handler, unmet
+  std::string verdict;  // runs_it, can_run, failed_there, busy, offline, draining, quarantined, no_handler, unmet
   std::vector<UnmetRequirement> unmet;
   std::string state_reason;  // what a paused device says
 };
