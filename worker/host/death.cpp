@@ -38,8 +38,10 @@ std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::
   } else if (signal == SIGKILL) {
     out += ", which may have been the kernel, out of memory";
   }
-  return out + "; peak memory " + size_text(peak_bytes);
+  return out + "; " + describe_peak(peak_bytes);
 }
+
+std::string describe_peak(std::uint64_t bytes) { return "peak memory " + size_text(bytes); }
 
 void OutputTail::add(std::string_view bytes) {
   if (bytes.size() > kTailBytes) bytes.remove_prefix(bytes.size() - kTailBytes);

@@ -16,6 +16,8 @@ std::string describe_exit(int status);
 // "signal 25 (SIGXFSZ), at the limit of 4 GiB for a file; peak memory 12 MiB".
 std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::Limits& limits);
 
+std::string describe_peak(std::uint64_t bytes);  // "peak memory 12 MiB"
+
 // The last of what a process prints, kept within a bound.
 class OutputTail {
  public:

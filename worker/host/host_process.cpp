@@ -262,6 +262,8 @@ bool HostProcess::reap() {
   unsupervised_ = !reported && WIFSIGNALED(status);
   if (broken_) {
     reason_ = "handler process wrote over its own memory and was killed";
+  } else if (killed_ && reported && WIFSIGNALED(report.status) && WTERMSIG(report.status) == SIGKILL) {
+    reason_ = "handler process was killed by the worker (SIGKILL); " + describe_peak(report.peak_bytes);
   } else {
     reason_ = "handler process died: ";
     reason_ +=

@@ -132,6 +132,7 @@ class Supervisor {
   }
   // Now: a change of user undoes it.
   if (!tie_to(parent, SIGKILL)) std::_Exit(kExitAlone);
+  signal(SIGPIPE, SIG_DFL);
   sigprocmask(SIG_SETMASK, &signals, nullptr);
   const int status = body(policy);
   std::fflush(nullptr);
@@ -184,6 +185,7 @@ void supervise(sandbox::Policy policy, int report, const std::string& parent,
   sigset_t before;
   const sigset_t wanted = heard();
   sigprocmask(SIG_BLOCK, &wanted, &before);
+  signal(SIGPIPE, SIG_IGN);  // the agent that is told of the end may be gone, and the cleaning comes after that
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (std::to_string(getppid()) != parent) std::_Exit(kExitAlone);
   sandbox::adopt_orphans();

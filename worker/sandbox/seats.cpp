@@ -152,7 +152,7 @@ Status Seats::make_root() {
                                   "; name another place with TMPDIR"};
 }
 
-Result<Seat> Seats::take() {
+Result<Seat> Seats::take(bool needs_network) {
   if (root_.empty()) {
     if (Status made = make_root(); !made.ok()) return made.error();
   }
@@ -166,6 +166,7 @@ Result<Seat> Seats::take() {
   policy.limits = config_.limits;
   policy.writable = config_.writable;
   policy.filter = config_.filter;
+  policy.network = config_.level != Level::Strict || needs_network;
   policy.scratch = root_ + "/" + std::to_string(index);
   if (geteuid() == 0 && config_.level != Level::Off) {
     if (config_.run_as) {

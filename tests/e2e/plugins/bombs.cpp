@@ -1,0 +1,130 @@
+// A plugin that harms whoever runs it: the payload is a string that says how.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <retire_cluster/plugin_abi.h>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+// Deeper than any stack; the room is volatile, so that it is not made a loop.
+int deeper(int depth) {
+  volatile char room[4096];
+  room[0] = static_cast<char>(depth);
+  return depth < 0 ? 0 : deeper(depth + 1) + room[0];
+}
+
+void ignore_sigterm() { signal(SIGTERM, SIG_IGN); }
+
+[[noreturn]] void stay() {
+  ignore_sigterm();
+  for (;;) pause();
+}
+
+// A daemon by the book: in a session of its own, its parents gone, deaf to SIGTERM.
+void daemonise() {
+  if (const pid_t child = fork(); child != 0) {
+    waitpid(child, nullptr, 0);
+    return;
+  }
+  setsid();
+  if (fork() != 0) _exit(0);
+  setsid();
+  for (int i = 0; i < 3; ++i) close(i);
+  stay();
+}
+
+void fill_memory() {
+  std::vector<std::unique_ptr<char[]>> kept;
+  constexpr std::size_t kBlock = std::size_t{16} << 20;
+  for (;;) {
+    kept.push_back(std::make_unique_for_overwrite<char[]>(kBlock));  // throws at the limit
+    std::memset(kept.back().get(), 1, kBlock);
+  }
+}
+
+void start_threads() {
+  try {
+    for (;;) std::thread([] { stay(); }).detach();
+  } catch (const std::system_error&) {  // the limit
+  }
+}
+
+void open_descriptors() {
+  while (open("/dev/null", O_RDONLY) >= 0) {
+  }
+}
+
+[[noreturn]] void fork_for_ever() {
+  ignore_sigterm();
+  for (;;) {
+    if (fork() < 0) usleep(1000);
+  }
+}
+
+void print(std::uint64_t bytes) {
+  const std::string line(65535, 'o');
+  for (std::uint64_t done = 0; done < bytes; done += line.size() + 1) std::puts(line.c_str());
+  std::fflush(stdout);
+}
+
+void litter() {
+  for (int i = 0; i < 500; ++i) {
+    const std::string name = "left-" + std::to_string(i);
+    close(open(name.c_str(), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+  }
+}
+
+int explode(const std::string& how, const rc_context* context) {
+  if (how == "segfault") raise(SIGSEGV);
+  if (how == "abort") std::abort();
+  if (how == "exit") std::exit(0);
+  if (how == "throw") throw std::runtime_error("through the C interface");
+  if (how == "stack") return deeper(0);
+  if (how == "loop") {
+    ignore_sigterm();
+    for (volatile bool on = true; on;) {
+    }
+  }
+  if (how == "daemon" || how == "daemon_crash") daemonise();
+  if (how == "daemon_crash") std::abort();
+  if (how == "memory") fill_memory();
+  if (how == "threads") start_threads();
+  if (how == "descriptors") open_descriptors();
+  if (how == "forks") fork_for_ever();
+  if (how == "forks_return" && fork() == 0) fork_for_ever();
+  if (how.starts_with("output:")) print(std::strtoull(how.c_str() + 7, nullptr, 10) << 20);
+  if (how == "files") litter();
+  if (how == "garbage") {
+    const std::uint8_t bytes[] = {0x92, 0x01};
+    context->result(context, bytes, sizeof bytes);
+    return RC_OK;
+  }
+  return RC_OK;
+}
+
+void* create(const rc_setup* setup, void (*)(void*, const char*, size_t), void*) {
+  return const_cast<rc_setup*>(setup);
+}
+void destroy(void*) {}
+int run(void*, rc_bytes payload, const rc_context* context) {
+  // A msgpack string of up to 31 bytes.
+  return explode(std::string(reinterpret_cast<const char*>(payload.data) + 1, payload.size - 1), context);
+}
+
+const rc_handler kHandlers[] = {{"bomb", "Harms whoever runs it", 0, nullptr, create, run, destroy},
+                                {nullptr, nullptr, 0, nullptr, nullptr, nullptr, nullptr}};
+const rc_plugin kPlugin = {RC_PLUGIN_ABI, sizeof(rc_plugin), sizeof(rc_handler), "bombs", "1", kHandlers};
+
+}  // namespace
+
+extern "C" RC_PLUGIN_EXPORT const rc_plugin* rc_plugin_get(void) { return &kPlugin; }

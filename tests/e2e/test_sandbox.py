@@ -1,0 +1,279 @@
+"""What handlers do to whoever runs them: bombs, and ways out of the sandbox; see docs/sandbox.md."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from pathlib import Path
+from typing import Any, Callable, Iterator
+
+import pytest
+
+from harness.cluster import Cluster, Worker
+from harness.process import run
+from harness.programs import ROOT, bin_dir, program
+from harness.waiting import eventually
+
+# 100 of each, and 10 GB of output, are for the nightly run.
+TIMES = int(os.environ.get("RETIRE_CLUSTER_TORTURE", "5"))
+OUTPUT_MIB = 10 * 1024 if TIMES > 5 else 64
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="skipped: a user for each host needs root")
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Path:
+    program("retire-cluster-worker")
+    built = bin_dir().parent / "tests" / "sandbox_plugins"
+    if not built.exists():
+        pytest.skip(f"skipped: {built} is missing; it is built with -DRC_BUILD_TESTS=ON")
+    return built
+
+
+def children_of(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += [int(word) for word in task.read_text().split()]
+        except OSError:  # gone meanwhile
+            continue
+    return found
+
+
+def family(pid: int) -> set[int]:
+    """All descendants."""
+    found: set[int] = set()
+    pending = [pid]
+    while pending:
+        for child in children_of(pending.pop()):
+            if child not in found:
+                found.add(child)
+                pending.append(child)
+    return found
+
+
+def running(plugin: Path) -> set[int]:
+    """Processes that a host of this plugin is or has forked: they carry its command line."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if str(plugin).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def scratch_root(worker: Worker) -> Path:
+    """It keeps the directory of its scratch directories open."""
+    for link in Path(f"/proc/{worker.pid}/fd").iterdir():
+        target = os.readlink(link)
+        if "/retire-cluster-scratch-" in target:
+            return Path(target)
+    raise AssertionError("the worker has no scratch directory")
+
+
+# ---------------------------------------------------------------- bombs
+
+# What becomes of the attempt, and what its error says.
+BOMBS = {
+    "segfault": ("failed", r"signal 11 \(SIGSEGV\).*peak memory \d+ MiB"),
+    "abort": ("failed", r"signal 6 \(SIGABRT\)"),
+    "exit": ("failed", "exit status 0"),
+    "throw": ("failed", r"signal 6 \(SIGABRT\)"),
+    "stack": ("failed", r"signal 11 \(SIGSEGV\)"),
+    "loop": ("timeout", "killed"),
+    "daemon": ("success", ""),
+    "daemon_crash": ("failed", r"signal 6 \(SIGABRT\)"),
+    "memory": ("failed", r"at the limit of 300 MiB of memory"),
+    "threads": ("success", ""),
+    "descriptors": ("success", ""),
+    "forks": ("timeout", "killed"),
+    "forks_return": ("success", ""),
+    f"output:{OUTPUT_MIB}": ("success", ""),
+    "files": ("success", ""),
+    "garbage": ("failed", "the handler's result claims"),
+}
+
+
+def level_flags(level: str) -> list[str]:
+    return ["--sandbox", level, "--handler-memory-gb", str(300 / 1024), "--handler-processes", "64"]
+
+
+@pytest.fixture(scope="module", params=["basic", "strict"])
+def bombed(request: Any, clusters: Callable[..., Cluster], plugins: Path) -> Iterator[tuple[Cluster, Worker]]:
+    if os.geteuid() != 0:
+        pytest.skip("skipped: a fork bomb is only tried where each host has a user of its own, which needs root")
+    cluster = clusters(f"bombs-{request.param}")
+    worker = cluster.worker("bombed", *level_flags(request.param), "--plugin-dir", str(plugins), slots=2)
+    yield cluster, worker
+    root = scratch_root(worker)
+    cluster.remove(worker)
+    assert not root.exists(), "no file is left"
+    assert not running(plugins / "bombs.so"), "no process is left"
+
+
+@pytest.mark.parametrize("how", BOMBS)
+def test_a_bomb_costs_its_attempt_and_no_more(bombed: tuple[Cluster, Worker], plugins: Path, how: str) -> None:
+    cluster, worker = bombed
+    status, message = BOMBS[how]
+    others = [cluster.submit("echo", n) for n in range(20)]
+    for _ in range(TIMES):
+        # An attempt that is to be killed has no need to last; any other may take as long as a busy machine makes it.
+        timeout = 0.3 if status == "timeout" else 300
+        result = cluster.run("bomb", how, max_retries=0, timeout_seconds=timeout)
+        assert result.status.value == status, result.error_message
+        assert re.search(message, result.error_message or ""), result.error_message
+        assert cluster.run("bomb", "ok").status.value == "success", "the next task runs"
+    assert {r.status.value for r in cluster.client.wait_many(others, 60)} == {"success"}
+    assert worker.alive
+
+    def nothing_is_left() -> bool:
+        ours = family(worker.pid)
+        hosts = running(plugins / "bombs.so")
+        return hosts <= ours and len(hosts) <= 3 * (2 + 4) and not any(scratch_root(worker).glob("*/*"))
+
+    eventually(nothing_is_left, "only hosts are left, and their scratch directories are empty")
+
+
+def test_a_constructor_that_crashes_costs_its_attempt(bombed: tuple[Cluster, Worker]) -> None:
+    cluster, worker = bombed
+    for _ in range(TIMES):
+        result = cluster.run("dies_at_start", None, max_retries=0)
+        assert (result.status.value, "SIGSEGV" in result.error_message) == ("failed", True), result.error_message
+    assert cluster.run("echo", 1).status.value == "success"
+    assert worker.alive
+
+
+@ROOT_ONLY
+def test_what_ran_ends_with_a_worker_that_is_killed(own_cluster: Callable[..., Cluster], plugins: Path) -> None:
+    cluster = own_cluster()
+    before = running(plugins / "bombs.so")  # of the tests above
+    worker = cluster.worker("killed", *level_flags("basic"), "--plugin-dir", str(plugins))
+    task = cluster.submit("bomb", "forks", max_retries=0, timeout_seconds=600)
+    cluster.until(task, "running")
+    eventually(lambda: len(running(plugins / "bombs.so") - before) > 10, "it forks")
+    root = scratch_root(worker)
+    worker.kill()
+    eventually(lambda: not running(plugins / "bombs.so") - before, "nothing runs any more")
+    eventually(lambda: not root.exists(), f"{root} is gone")
+
+
+# ---------------------------------------------------------------- ways out
+
+LEVELS = ("basic", "strict")
+
+
+def table() -> dict[str, dict[str, str]]:
+    """What docs/sandbox.md says of each way out, by level."""
+    text = (ROOT / "docs" / "sandbox.md").read_text()
+    body = text.split("<!-- escapes: begin -->")[1].split("<!-- escapes: end -->")[0]
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (\w+) \| (\w+) \|$", body, re.M)
+    return {name: dict(zip(LEVELS, verdicts)) for name, *verdicts in rows}
+
+
+@pytest.fixture(scope="module", params=LEVELS)
+def tried(
+    request: Any, clusters: Callable[..., Cluster], plugins: Path, home: Path
+) -> Iterator[tuple[str, dict[str, str], str]]:
+    """The level, what came of each way out, and the worker's log."""
+    cluster = clusters(f"escapes-{request.param}")
+    worker = cluster.worker("locked", *level_flags(request.param), "--plugin-dir", str(plugins))
+    with socket.socket(socket.AF_UNIX) as abstract, socket.socket() as listening:
+        name = f"retire-cluster-test-{os.getpid()}-{request.param}"
+        abstract.bind("\0" + name)
+        abstract.listen()
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        (data,) = [file for file in worker.home.rglob("device_id*") if file.is_file()] or [
+            next(file for file in worker.home.rglob("*") if file.is_file())
+        ]
+        payload = {
+            "agent": worker.pid,
+            "data": str(data),
+            "plugin": str(plugins / "escapes.so"),
+            "socket": name,
+            "port": listening.getsockname()[1],
+        }
+        result = cluster.run("escape", payload, max_retries=0)
+        assert result.status.value == "success", result.error_message
+        yield request.param, result.result_data, worker.stderr
+
+
+# The kernel's answer where a rule of ours refuses. Not found and not reachable count where things are out of sight.
+REFUSALS = {"EPERM", "EACCES"}
+OUT_OF_SIGHT = {"ENOENT", "ESRCH", "EROFS", "ENETUNREACH", "ECONNREFUSED"}
+PLACES = {"open_kernel_memory": "/dev/mem", "open_kernel_log": "/dev/kmsg", "open_sysrq": "/proc/sysrq-trigger"}
+NEEDS_LANDLOCK = {
+    "basic": {"list_root", "escape_oom_killer", "abstract_socket"},
+    "strict": {"list_root", "escape_oom_killer"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(table()))
+def test_a_way_out_is_as_documented(tried: tuple[str, dict[str, str], str], name: str) -> None:
+    level, outcomes, log = tried
+    documented = table()[name][level]
+    lacking = re.search(r"sandbox lacks landlock: (.*)", log)
+    if lacking and name in NEEDS_LANDLOCK[level]:
+        pytest.skip(f"skipped: {lacking[1]}")
+    if level == "basic" and name in PLACES and not Path(PLACES[name]).exists():
+        pytest.skip(f"skipped: this machine has no {PLACES[name]}")
+    verdict, _, error = outcomes[name].partition(": ")
+    assert verdict == documented, outcomes[name]
+    if verdict == "refused":
+        assert error in REFUSALS | (OUT_OF_SIGHT if level == "strict" else set()), outcomes[name]
+
+
+def test_every_way_out_is_documented(tried: tuple[str, dict[str, str], str]) -> None:
+    level, outcomes, _ = tried
+    documented = table()
+    assert set(outcomes) == set(documented)
+    assert len(documented) >= 25
+    assert sum(row[level] == "refused" for row in documented.values()) >= 25
+
+
+# ---------------------------------------------------------------- flags
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--run-as", "nobody-of-this-name"], ["--run-as", "no such user"]),
+        (["--run-as", "root"], ["--run-as root", "--sandbox off"]),
+        (["--allow-path", "/nonexistent/place"], ["--allow-path", "/nonexistent/place"]),
+        (["--allow-path", "/etc/passwd"], ["--allow-path", "not a directory"]),
+    ],
+)
+@ROOT_ONLY
+def test_flags_that_make_no_sense(tmp_path: Path, flags: list[str], words: list[str]) -> None:
+    ran = run("retire-cluster-worker", "--test", "127.0.0.1:1", *flags, home=tmp_path)
+    assert ran.status == 3
+    assert len(ran.stderr.strip().splitlines()) == 1
+    for word in words:
+        assert word in ran.stderr
+
+
+@ROOT_ONLY
+def test_a_named_user_serves_all_slots_and_allowed_paths_can_be_written(own_cluster: Callable[..., Cluster]) -> None:
+    cluster = own_cluster()
+    shared = Path("/var/tmp") / f"retire-cluster-test-{os.getpid()}"
+    shared.mkdir(mode=0o777)
+    shared.chmod(0o777)
+    try:
+        worker = cluster.worker("named", "--allow", "command", "--run-as", "nobody", "--allow-path", str(shared), slots=2)
+        assert "can signal" in worker.stderr
+        command = f"id -un; echo kept > {shared}/file; echo lost > /var/tmp/other || echo no"
+        result = cluster.run("command", {"command": command})
+        assert result.result_data["stdout"].split() == ["nobody", "no"], result.result_data
+        assert (shared / "file").read_text() == "kept\n"
+        assert cluster.client.get_device_capabilities("named")["isolation"] == "basic"
+        strict = cluster.submit("echo", 1, min_isolation="strict")
+        assert cluster.run("echo", 1, min_isolation="basic").status.value == "success"
+        assert cluster.client.explain(strict)["devices"][0]["unmet"][0]["requirement"] == "min_isolation"
+    finally:
+        for file in shared.iterdir():
+            file.unlink()
+        shared.rmdir()
