@@ -18,7 +18,7 @@ from harness.cluster import Cluster, make_task
 @pytest.fixture(scope="module")
 def cluster(clusters: Callable[..., Cluster]) -> Cluster:
     cluster = clusters("main")
-    cluster.worker("one-slot", "--allow", "command", "--deny", "sleep")
+    cluster.worker("one-slot", "--allow", "command", "--sandbox", "off", "--deny", "sleep")
     return cluster
 
 
