@@ -1,5 +1,6 @@
 // A client that loads a running main, and checks every result.
 //   rc_bench_load throughput ADDRESS SECONDS WINDOW PAYLOAD-BYTES  echo, WINDOW tasks in flight
+//   rc_bench_load spawn ADDRESS SECONDS WINDOW                     the same with `command` running `true`
 //   rc_bench_load latency ADDRESS N PAYLOAD-BYTES                  one task at a time
 // Prints one line of JSON. Exit 1 if a result is wrong or missing.
 #include <algorithm>
@@ -73,6 +74,33 @@ class Checker final : public client::Events {
   std::vector<bool> seen_;
 };
 
+// Results of `command`, each of which must say that its program ended well.
+class SpawnChecker final : public client::Events {
+ public:
+  explicit SpawnChecker(std::uint64_t run) : run_(run) {}
+  void on_refused(std::span<const TaskId>, const Error& error, std::optional<std::uint64_t>) override {
+    die("refused: " + error.detail);
+  }
+  void on_lost(const TaskId& task) override { die("main does not know task " + task.text()); }
+  void on_result(const ResultItem& item, std::string_view) override {
+    constexpr std::string_view kEndedWell("\xabreturn_code\x00", 13);
+    if (item.status != TaskStatus::Success)
+      die("task " + item.id.text() + " failed: " + std::string(item.error_message));
+    if (item.data.value_or("").find(kEndedWell) == std::string_view::npos) die("a program did not end well");
+    const std::uint64_t number = item.id.low();
+    if (item.id.high() != run_ || number >= seen_.size() + 1'000'000) die("a result of no task");
+    if (number >= seen_.size()) seen_.resize(number + 1024);
+    if (seen_[number]) die("a result came twice");
+    seen_[number] = true;
+    ++results;
+  }
+  std::uint64_t results = 0;
+
+ private:
+  std::uint64_t run_;
+  std::vector<bool> seen_;
+};
+
 std::unique_ptr<client::Client> connect(const char* address) {
   const Result<Address> parsed = Address::parse(address);
   if (!parsed.ok()) die(parsed.error().detail);
@@ -115,6 +143,34 @@ int throughput(const char* address, double run_seconds, std::uint64_t window, st
   return 0;
 }
 
+int spawn(const char* address, double run_seconds, std::uint64_t window) {
+  const auto client = connect(address);
+  const std::uint64_t run = new_run();
+  SpawnChecker checker(run);
+  TaskSpec spec;
+  spec.type = "command";
+  const std::string_view runs_true(
+      "\x81\xa7"
+      "command\x91\xa4"
+      "true",
+      15);
+  std::uint64_t sent = 0;
+  const auto start = Clock::now();
+  const auto stop = start + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(run_seconds));
+  auto now = start;
+  while (now < stop || checker.results < sent) {
+    if (now < stop) {
+      for (; sent - checker.results < window; ++sent) client->post(spec, runs_true, {}, id_of(sent, run));
+    }
+    const Result<bool> polled = client->poll(100ms, checker);
+    if (!polled.ok()) die(polled.error().detail);
+    now = Clock::now();
+    if (now - stop > 60s) die("results are missing: " + std::to_string(sent - checker.results));
+  }
+  std::printf("{\"tasks\": %llu, \"seconds\": %.6f}\n", static_cast<unsigned long long>(sent), seconds(now - start));
+  return 0;
+}
+
 int latency(const char* address, int count, std::size_t size) {
   const auto client = connect(address);
   const std::uint64_t run = new_run();
@@ -144,6 +200,9 @@ int latency(const char* address, int count, std::size_t size) {
 
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
+  if (mode == "spawn" && argc == 5) {
+    return retire::spawn(argv[2], std::atof(argv[3]), std::strtoull(argv[4], nullptr, 10));
+  }
   if (mode == "throughput" && argc == 6) {
     return retire::throughput(argv[2], std::atof(argv[3]), std::strtoull(argv[4], nullptr, 10),
                               std::strtoull(argv[5], nullptr, 10));

@@ -17,9 +17,10 @@ from processes import SECONDS_MIN, Processes, long_enough, program, run_client, 
 PAYLOAD_BYTES = 64
 WINDOW = 10_000
 RELAY_WINDOW = 1_000
+SPAWN_WINDOW = 200
 
 
-def start_cluster(processes: Processes, directory: Path, slots: int) -> tuple[str, dict]:
+def start_cluster(processes: Processes, directory: Path, slots: int, *flags: str) -> tuple[str, dict]:
     """Main and one worker; returns main's address and the worker's record."""
     main = processes.start(
         [program("retire-cluster-main"), "--host", "127.0.0.1", "--port", "0", "--no-http", "--store", "memory:",
@@ -32,7 +33,7 @@ def start_cluster(processes: Processes, directory: Path, slots: int) -> tuple[st
     address = line.split("tcp://", 1)[1].strip()
     processes.start(
         [program("retire-cluster-worker"), "--join", address, "--slots", str(slots), "--data-dir",
-         str(directory / "worker")],
+         str(directory / "worker"), *flags],
         directory / "worker.log",
     )
     devices: list[dict] = []
@@ -117,7 +118,28 @@ def report(workload: str, runs: list[dict], keys: tuple[str, ...], told: dict) -
     return {"workload": workload, **medians, "runs": runs, "settings": told, "peers": {}}
 
 
-WORKLOADS = {"relay": relay, "throughput": throughput, "latency": latency}
+def spawn(runs: int, seconds: float) -> dict:
+    """`command` running `true`, beside the same number at once of bare posix_spawn, in turns."""
+    results = []
+    slots = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as directory, Processes() as processes:
+        address, device = start_cluster(processes, Path(directory), slots, "--allow", "command")
+        load = [program("rc_bench_load"), "spawn", address]
+        run_client([*load, "1", str(SPAWN_WINDOW)])
+        for _ in range(runs):
+            floor, _ = run_client([program("rc_bench_spawn"), str(seconds), str(slots)])
+            out, _ = run_client([*load, str(seconds), str(SPAWN_WINDOW)])
+            results.append({
+                "tasks_per_second": round(out["tasks"] / out["seconds"]),
+                "floor_per_second": round(floor["processes"] / floor["seconds"]),
+                "tasks": out["tasks"],
+                "seconds": round(out["seconds"], 3),
+            })
+        told = {**settings(device, SPAWN_WINDOW), "payload_bytes": 15}
+        return report("spawn", results, ("tasks_per_second", "floor_per_second"), told)
+
+
+WORKLOADS = {"spawn": spawn, "relay": relay, "throughput": throughput, "latency": latency}
 
 
 def main() -> None:
