@@ -139,7 +139,29 @@ def spawn(runs: int, seconds: float) -> dict:
         return report("spawn", results, ("tasks_per_second", "floor_per_second"), told)
 
 
-WORKLOADS = {"spawn": spawn, "relay": relay, "throughput": throughput, "latency": latency}
+def isolation(runs: int, seconds: float) -> dict:
+    """No-op tasks through a worker's core without its network: in its own process, in a warm host, in a process for each."""
+    results = []
+    worker = str(Path(program("rc_bench_spawn")).parent.parent / "tests" / "rc_worker_throughput")
+    for _ in range(runs):
+        by_mode = {}
+        for mode in ("in-process", "basic"):
+            out, _ = run_client([worker, str(seconds), "1", str(WINDOW), mode])
+            if out["wrong"]:
+                sys.exit(f"bench: {out['wrong']} wrong results")
+            by_mode[mode] = out
+        spawned, _ = run_client([program("rc_bench_spawn"), str(seconds), "1"])
+        results.append({
+            "in_process_per_second": by_mode["in-process"]["tasks_per_second"],
+            "tasks_per_second": by_mode["basic"]["tasks_per_second"],
+            "spawned_per_second": round(spawned["processes"] / spawned["seconds"]),
+        })
+    told = {"payload_bytes": PAYLOAD_BYTES, "clients": 0, "window": WINDOW, "workers": 1, "slots": 1,
+            "isolation": "process", "sandbox": "basic", "store": "none"}
+    return report("isolation", results, ("in_process_per_second", "tasks_per_second", "spawned_per_second"), told)
+
+
+WORKLOADS = {"spawn": spawn, "isolation": isolation, "relay": relay, "throughput": throughput, "latency": latency}
 
 
 def main() -> None:

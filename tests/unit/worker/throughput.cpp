@@ -1,7 +1,10 @@
 // The worker without its network: assign messages are decoded, go through core and handler hosts, and their results
 // are encoded and acknowledged, as the agent's loop does it.
 //
-//   rc_worker_throughput [SECONDS [SLOTS [WINDOW]]]
+//   rc_worker_throughput [SECONDS [SLOTS [WINDOW [hosts|basic|in-process]]]]
+//
+// hosts: without a sandbox; basic: with it; in-process: the handler is called by the agent itself, which no worker of
+// ours does, to see what isolation costs.
 #include <poll.h>
 #include <sys/resource.h>
 
@@ -11,12 +14,16 @@
 
 #include "common/base/time.hpp"
 #include "common/protocol/codec.hpp"
+#include "plugins/loader/loaded_plugin.hpp"
 #include "worker/core/core.hpp"
+#include "worker/host/attempt_context.hpp"
 #include "worker/host/host_pool.hpp"
 
 namespace {
 
 using namespace retire;
+
+constexpr const char* kEcho = RC_BINARY_DIR "/lib/retire-cluster/plugins/echo.so";
 
 TimePoint now() { return SystemClock::now().monotonic; }
 
@@ -31,7 +38,7 @@ double cpu_seconds(int who) {
 
 class Worker final : host::HostEvents {
  public:
-  Worker(std::uint32_t slots, std::uint64_t window) : window_(window) {
+  Worker(std::uint32_t slots, std::uint64_t window, const std::string& mode) : window_(window) {
     worker::CoreConfig config;
     config.device.device_id = "bench";
     config.device.slots = slots;
@@ -41,6 +48,10 @@ class Worker final : host::HostEvents {
     pool.program = RC_BINARY_DIR "/libexec/retire-cluster/retire-cluster-handler-host";
     pool.slots = slots;
     pool.setup = host::make_setup(config.device, {});
+    sandbox::SeatsConfig sandboxes;
+    if (mode == "basic") sandboxes.level = sandbox::Level::Basic;
+    pool.seats = sandbox::Seats::make(sandboxes);
+    if (mode == "in-process") here_ = std::make_unique<Here>();
     pool_ = std::make_unique<host::HostPool>(pool, static_cast<host::HostEvents&>(*this));
     core_->on_time(now(), effects_);
     effects_.clear();
@@ -84,6 +95,26 @@ class Worker final : host::HostEvents {
   }
 
  private:
+  // A handler without a host.
+  struct Here {
+    host::PageMapping page = host::PageMapping::create().value();
+    host::AttemptContext context{page.page(), [] { return Error{ErrorCode::Io, "no scratch directory"}; }};
+    HandlerInstance echo = LoadedPlugin::open(kEcho).value().make("echo", rc_setup{sizeof(rc_setup), {}, {}}).value();
+  };
+  void run_here(std::uint32_t slot, const worker::Run& run) {
+    const std::int64_t begun = host::monotonic_ns();
+    here_->context.begin(run.sequence, run.task, "echo", run.number, static_cast<std::uint64_t>(run.timeout.count()),
+                         {}, begun);
+    const rc_bytes payload{reinterpret_cast<const std::uint8_t*>(run.payload.data()), run.payload.size()};
+    if (here_->echo.run(payload, here_->context.raw()) != RC_OK) std::abort();
+    host::AttemptResult result;
+    result.sequence = run.sequence;
+    result.outcome = Outcome::Success;
+    result.data = here_->context.result();
+    result.run_ns = static_cast<std::uint64_t>(host::monotonic_ns() - begun);
+    on_result(slot, result);
+    apply();
+  }
   void assign() {
     protocol::AssignBatch batch;
     batch.add_spec({"echo", std::chrono::seconds(300), Priority::Normal, false});
@@ -132,12 +163,16 @@ class Worker final : host::HostEvents {
       std::swap(effects_, performed_);
       effects_.clear();
       for (const worker::Handover& handover : performed_.handovers) {
-        pool_->begin(handover.slot, RC_BINARY_DIR "/lib/retire-cluster/plugins/echo.so", "echo", handover.count);
+        if (!here_) pool_->begin(handover.slot, kEcho, "echo", handover.count);
         for (std::size_t i = handover.first; i < handover.first + handover.count; ++i) {
           const worker::Run& run = performed_.runs[i];
+          if (here_) {
+            run_here(handover.slot, run);
+            continue;
+          }
           pool_->add({run.sequence, run.task, run.number, run.timeout, run.payload});
         }
-        pool_->end();
+        if (!here_) pool_->end();
       }
       for (const worker::Order& order : performed_.orders) {
         if (order.kind == worker::Order::Kind::Look) {
@@ -161,6 +196,7 @@ class Worker final : host::HostEvents {
 
   std::unique_ptr<worker::Core> core_;
   std::unique_ptr<host::HostPool> pool_;
+  std::unique_ptr<Here> here_;
   worker::Effects effects_;
   worker::Effects performed_;
   bool performing_ = false;
@@ -183,5 +219,5 @@ int main(int argc, char** argv) {
   const double seconds = argc > 1 ? std::atof(argv[1]) : 3;
   const auto slots = static_cast<std::uint32_t>(argc > 2 ? std::atoi(argv[2]) : 1);
   const auto window = static_cast<std::uint64_t>(argc > 3 ? std::atoll(argv[3]) : 10'000);
-  Worker(slots, window).run(seconds);
+  Worker(slots, window, argc > 4 ? argv[4] : "hosts").run(seconds);
 }
