@@ -37,6 +37,7 @@ repeat=${RC_TEST_REPEAT:-1}
 if [ "$tier" = nightly ]; then
   repeat=${RC_TEST_REPEAT:-3}
   export SIM_RUNS=${SIM_RUNS:-5000}
+  export RETIRE_CLUSTER_TORTURE=${RETIRE_CLUSTER_TORTURE:-100} # of each bomb, in tests/e2e/test_sandbox.py
 fi
 jobs=${RC_TEST_JOBS:-$(nproc)}
 results=$top/build/test-results
