@@ -118,7 +118,7 @@ def test_a_task_runs_where_its_requirements_are_met(
         ({"required_tags": ["attic"]}, "required_tags", ["attic"], {"small": "tags", "phone": "tags"}),
         ({"gpu_required": True, "required_role": "mobile"}, "gpu_required", True, {"phone": False}),
         ({"internet_required": True, "required_role": "mobile"}, "internet_required", True, {"phone": False}),
-        ({"min_isolation": "strict"}, "min_isolation", "strict", {"phone": "off"}),
+        ({"min_isolation": "strict"}, "min_isolation", "strict", {"phone": "basic"}),
         ({"resources": {"licence": 2}}, "resources.licence", 2, {"phone": 0}),
     ],
     ids=str,
