@@ -6,8 +6,9 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 
-#include <functional>
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,7 +61,7 @@ class Disk {
 
   // One batch, durable when it returns.
   Status write(std::uint64_t number, std::string_view value, std::string_view ids);
-  // One value in place of several: `parts` are their first batches. Becomes durable with the next batch.
+  // One value in place of several: `parts` are their first batches. Durable when it returns.
   Status replace(const std::vector<std::uint64_t>& parts, std::string_view value, std::string_view ids);
   // What lies between gives its space back.
   Status reclaim(std::uint64_t first, std::uint64_t last);
@@ -120,6 +121,7 @@ class Disk {
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
   std::shared_ptr<std::atomic<std::uint64_t>> flushes_ = std::make_shared<std::atomic<std::uint64_t>>(0);
   std::uint64_t flushes_noted_ = 0;
+  std::shared_ptr<std::atomic<bool>> failed_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 }  // namespace retire::store

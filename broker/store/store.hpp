@@ -35,8 +35,7 @@ struct Record {
     Ended = 4,       // a final state: all of the task's report but what Submitted holds; failures, lost
     Requeued = 5,    // a final task was asked for again: as Retried
     Forgotten = 6,   // the task has expired: id
-    Device = 7  // what main remembers of a device: device_id; device. The latest of a device counts: the last one that
-                // a restart visits
+    Device = 7       // what main remembers of a device: device_id; device. The last one that is visited counts
   };
   Kind kind = Kind::Submitted;
   TaskReport task;             // of it, what the kind names

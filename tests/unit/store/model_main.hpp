@@ -27,27 +27,29 @@ class ModelMain {
     store_ = &store;
     const Result<Position> durable = store.durable();
     if (!durable.ok()) return error = durable.error().detail, false;
-    EXPECT_GE(durable.value(), acknowledged_) << "acknowledged records are gone";
-    if (durable.value() < acknowledged_) return error = "lost", false;
+    const bool kept = durable.value() >= acknowledged_;
+    EXPECT_TRUE(kept) << "acknowledged records are gone";
+    mismatched_ = mismatched_ || !kept;
+    if (!kept) return error = "acknowledged records are gone", false;
     const std::map<TaskId, Task> expected = replay(durable.value());
     tasks_.clear();
     for (const auto& [id, task] : expected) EXPECT_TRUE(store.loading() == Store::Loading::Done || store.may_know(id));
     if (!load(error)) return false;
     // Comparing what it says, task by task.
-    EXPECT_EQ(tasks_.size(), expected.size());
+    bool same = tasks_.size() == expected.size();
     for (const auto& [id, task] : expected) {
       const auto found = tasks_.find(id);
-      if (found == tasks_.end()) {
-        ADD_FAILURE() << "task " << task.n << " is lost";
-        continue;
-      }
-      EXPECT_EQ(found->second.text, task.text);
-      EXPECT_EQ(found->second.state_text, task.state_text) << "task " << task.n;
-      EXPECT_EQ(found->second.submitted, task.submitted);
-      found->second.n = task.n;
+      same = same && found != tasks_.end() && found->second.text == task.text &&
+             found->second.state_text == task.state_text && found->second.submitted == task.submitted;
+      if (found != tasks_.end()) found->second.n = task.n;
     }
-    return !testing::Test::HasFailure();
+    EXPECT_TRUE(same) << tasks_.size() << " tasks came out of the store, " << expected.size() << " went in";
+    mismatched_ = mismatched_ || !same;
+    if (!same) error = "what came out of the store is not what went in";
+    return same;
   }
+  // Whether a store that seemed well has given back something else than was put in.
+  bool mismatched() const { return mismatched_; }
 
   // Something that happens to a task.
   void step() {
@@ -249,6 +251,7 @@ class ModelMain {
   std::uint64_t next_ = 0;
   Position appended_ = 0;
   Position acknowledged_ = 0;
+  bool mismatched_ = false;
 };
 
 }  // namespace retire::store
