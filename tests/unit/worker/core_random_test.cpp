@@ -54,7 +54,16 @@ void run_one(std::uint64_t seed) {
     }
   };
 
+  std::size_t seen_listens = 0;
+  std::size_t seen_progress = 0;
   for (int step = 0; step < 400; ++step) {
+    for (; seen_listens < h.listens.size(); ++seen_listens) {
+      const Order order = h.listens[seen_listens];  // answered late, and for what may have ended
+      h.told_live(order.slot, {order.sequence + rng.below(2), 0.5, "x", 0, {}, "c"});
+    }
+    for (; seen_progress < h.progress.size(); ++seen_progress) {
+      ASSERT_TRUE(assigned.contains(h.progress[seen_progress].attempt));
+    }
     switch (rng.below(13)) {
       case 0:
       case 1:
