@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Whether the tests bite: applies small deliberate faults to a copy of the tree, one at a time, and runs the tests.
+
+    tests/teeth/run.py [SET …] [--only NAME] [--work DIR] [--jobs N]
+
+A set is a file SET.toml beside this script (all of them if none is named): what to build, the tests to run in their
+order until one fails, and the faults: `name`, `file`, `find` (text that stands there exactly once) and `replace`.
+Prints for each fault which test caught it. A fault whose text is not found once, or that does not compile, is an error
+of the set and no catch. Exit status: 0 if every fault was caught, 1 if one was not, 2 for an error.
+
+The copy lies in a temporary directory, or in DIR, where a second run finds what it has built; the tree is left alone.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python before 3.11
+    import tomli as tomllib  # type: ignore[no-redef]
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+TEST_SECONDS_MAX = 600
+
+
+def fail(message: str) -> None:
+    sys.exit(print(f"teeth: {message}", file=sys.stderr) or 2)
+
+
+def copy_tree(work: pathlib.Path) -> pathlib.Path:
+    """The files git knows, or would: not what was built."""
+    tree = work / "tree"
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    ).stdout.split(b"\0")
+    for name in filter(None, names):
+        source, target = ROOT / os.fsdecode(name), tree / os.fsdecode(name)
+        if not source.is_file():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            shutil.copyfile(source, target)
+            shutil.copymode(source, target)
+    return tree
+
+
+class Tree:
+    def __init__(self, work: pathlib.Path, jobs: int) -> None:
+        self.path = copy_tree(work)
+        self.build_dir = work / "build"
+        self.jobs = str(jobs)
+
+    def configure(self, folders: str) -> None:
+        command = ["cmake", "-S", self.path, "-B", self.build_dir, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
+                   "-DRC_BUILD_TESTS=ON", "-DRC_BUILD_BENCH=OFF", f"-DRC_FOLDERS={folders}"]
+        if shutil.which("ccache"):
+            command.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            fail("the copy cannot be configured:\n" + done.stdout[-3000:])
+
+    def build(self, targets: list) -> str:
+        """Empty, or what the compiler said."""
+        command = ["cmake", "--build", self.build_dir, "-j", self.jobs, "--target", *targets]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return "" if done.returncode == 0 else done.stdout[-3000:]
+
+    def test(self, test: dict) -> str:
+        """Empty if it passed, else what failed."""
+        command = [str(self.build_dir / test["run"][0]), *test["run"][1:]]
+        environment = {**os.environ, **test.get("environment", {})}
+        try:
+            done = subprocess.run(command, cwd=self.path, env=environment, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, errors="replace", timeout=TEST_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            return "hangs"
+        if done.returncode == 0:
+            return ""
+        failed = re.findall(r"^\[  FAILED  \] ([\w.]+/?[\w.]*)", done.stdout, re.M)
+        asserted = re.search(r"assertion failed: .*", done.stdout)
+        if asserted:
+            running = re.findall(r"^\[ RUN      \] (\S+)", done.stdout, re.M)
+            return f"{running[-1] if running else test['name']} ({asserted.group()[:90]})"
+        return failed[0] if failed else f"{test['name']} (exit status {done.returncode})"
+
+
+def run_set(name: str, only: str, tree: Tree) -> int:
+    """The number of faults that were not caught."""
+    path = HERE / f"{name}.toml"
+    if not path.exists():
+        fail(f"no set {name}; there is no {path.name} beside this script")
+    with open(path, "rb") as file:
+        content = tomllib.load(file)
+    tree.configure(content["folders"])
+    wrong = tree.build(content["targets"])
+    if wrong:
+        fail(f"{name}: the tree does not build without a fault:\n{wrong}")
+    for test in content["tests"]:
+        failed = tree.test(test)
+        if failed:
+            fail(f"{name}: {failed} fails without a fault")
+
+    missed = 0
+    faults = [fault for fault in content["faults"] if only in fault["name"]]
+    for number, fault in enumerate(faults, 1):
+        begin = time.monotonic()
+        source = tree.path / fault["file"]
+        text = source.read_text()
+        if text.count(fault["find"]) != 1:
+            fail(f"{name}: {fault['name']}: its text stands {text.count(fault['find'])} times in {fault['file']}; "
+                 "it must stand there once")
+        source.write_text(text.replace(fault["find"], fault["replace"]))
+        try:
+            wrong = tree.build(content["targets"])
+            if wrong:
+                fail(f"{name}: {fault['name']} does not compile:\n{wrong}")
+            caught = next(filter(None, map(tree.test, content["tests"])), "")
+        finally:
+            source.write_text(text)
+        missed += not caught
+        print(f"{'caught' if caught else 'MISSED'}  {number}/{len(faults)}  {fault['name']}"
+              f"{'  by ' + caught if caught else ''}  ({time.monotonic() - begin:.0f} s)", flush=True)
+    print(f"{name}: {len(faults) - missed} of {len(faults)} faults caught", flush=True)
+    return missed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="*", help="all if none is named")
+    parser.add_argument("--only", default="", help="only faults whose name holds this")
+    parser.add_argument("--work", type=pathlib.Path, help="keep the copy and what is built there")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    sets = arguments.sets or sorted(path.stem for path in HERE.glob("*.toml"))
+    with tempfile.TemporaryDirectory() as temporary:
+        tree = Tree(arguments.work or pathlib.Path(temporary), arguments.jobs)
+        missed = sum(run_set(name, arguments.only, tree) for name in sets)
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
