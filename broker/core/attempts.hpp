@@ -11,11 +11,16 @@
 
 namespace retire::core {
 
+constexpr std::uint64_t kNotSent = UINT64_MAX;
+
 struct Attempt {
   AttemptId id;
   TaskIndex task;
   DeviceIndex device;
-  std::uint64_t assign = 0;       // number of the assign message that carries it, in its device's session
+  // Number of the assign message that carries it, in its device's session; kNotSent: its payload is still fetched, or
+  // the session has ended before it could be sent.
+  std::uint64_t assign = kNotSent;
+  std::uint64_t stored = 0;       // where the record of its dispatch lies in the store; 0: there is none
   std::uint64_t confirmed = 0;    // number of the latest heartbeat that listed it
   std::uint32_t number = 0;       // of the task's attempts, from 1
   std::uint32_t expected_us = 0;  // what it was counted with in its device's expected work

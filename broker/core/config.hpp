@@ -25,6 +25,11 @@ struct SchedulerConfig {
   std::uint64_t waiting_bytes_max = std::uint64_t{4} << 30;  // of payloads
   Duration busy_retry_after = std::chrono::seconds(1);       // what a refused client is told
 
+  // Whether records are kept by a store that can be asked for them again.
+  bool durable = false;
+  // With such a store: how many bytes of payloads and results are also kept here.
+  std::uint64_t memory_budget = std::uint64_t{256} << 20;
+
   std::uint64_t history_tasks_max = 1'000'000;  // finished tasks that are kept
   std::uint64_t history_bytes_max = std::uint64_t{512} << 20;
   Duration history_age_max = std::chrono::hours(24 * 7);

@@ -54,6 +54,14 @@ DeviceIndex DeviceTable::add(const std::string& device_id) {
   return place;
 }
 
+DeviceIndex DeviceTable::add_removed(const std::string& device_id) {
+  const DeviceIndex place = devices_.add();
+  devices_[place].known = true;
+  devices_[place].retired = true;
+  devices_[place].capabilities.device_id = device_id;
+  return place;
+}
+
 void DeviceTable::retire(DeviceIndex place) {
   Device& device = devices_[place];
   RC_ASSERT(device.held == 0 && !device.retired);
@@ -180,6 +188,7 @@ void DeviceTable::update_room(DeviceIndex place, Duration ahead_work, std::uint3
 
 template <class Change>
 void DeviceTable::change_resources(Device& device, const Class& task_class, Change change) {
+  if (!device.profile) return;  // nobody knows yet what it has
   const Resources& totals = catalog_.profile(device.profile).capabilities.resources;
   for (const auto& [name, amount] : task_class.demands.resources) {
     for (std::size_t i = 0; i < totals.size(); ++i) {

@@ -100,6 +100,8 @@ class DeviceTable {
 
   DeviceIndex find(std::string_view device_id) const;
   DeviceIndex add(const std::string& device_id);
+  // A place for one that was removed, and that a finished task still names: counted by the caller in `tasks`.
+  DeviceIndex add_removed(const std::string& device_id);
   // Takes it out of the list; its place goes when no kept task names it. Precondition: holds no attempts.
   void retire(DeviceIndex device);
   void free_if_unused(DeviceIndex device);

@@ -29,6 +29,7 @@ void Scheduler::advance(Now now, Effects& out) {
     }
   }
   latest_ = now.monotonic;
+  if (loading_ == Loading::Queue) return;  // nothing may be decided about what is only half known
 
   while (!retries_.empty() && retries_.top().due <= now.monotonic) {
     const Timer timer = retries_.top();
@@ -56,17 +57,20 @@ void Scheduler::advance(Now now, Effects& out) {
     if (devices_[device].known && devices_[device].silence_due == due) check_silence(device, now, out);
   }
   dispatch(now, out);
+  let_go_of_results(now);
   expire_history(now, out);
 }
 
 std::optional<TimePoint> Scheduler::next_deadline() const {
   std::optional<TimePoint> next;
+  if (loading_ == Loading::Queue) return next;
   const auto consider = [&](TimePoint due) { next = next ? std::min(*next, due) : due; };
   if (!retries_.empty()) consider(retries_.top().due);
   if (!silences_.empty()) consider(silences_.top().due);
   if (!quarantines_.empty()) consider(quarantines_.top().due);
   if (recall_due_) consider(*recall_due_);
   if (!history_.empty()) consider(history_.front().at + config_.history_age_max);
+  if (history_is_full() && loading_ == Loading::Done && history_.front().at < latest_) consider(latest_);
   return next;
 }
 
@@ -281,35 +285,41 @@ void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now,
   Attempt& attempt = attempts_[place];
   const TaskExtra* extra = tasks_.find_extra(task_place);
   attempt.task = task_place;
-  attempt.device = device_place;
   attempt.number = task.failures + 1u + (extra == nullptr ? 0 : extra->lost);
   attempt.priority = next.priority;
   attempt.expected_us = static_cast<std::uint32_t>(expected_us(device, task_class));
   attempt.assigned_at = now.monotonic;
   attempt.assigned_wall = now.wall;
-  attempt.previous = device.last;
-  (device.last ? attempts_[device.last].next : device.first) = place;
-  device.last = place;
-
-  ++device.held;
-  ++device.held_by_priority[static_cast<std::size_t>(attempt.priority)];
-  if (attempt.priority < device.recalled_below) device.recalled_below = attempt.priority;
-  device.expected_us += attempt.expected_us;
-  devices_.reserve(device_place, task_class);
+  put_on(place, device_place);
 
   waiting_bytes_ -= task.payload.size();
-  task.attempt = place;
   tasks_.set_status(task_place, TaskStatus::Assigned);
-  ++device.tasks;
   ++counters_.scheduled;
   if (next.priority > spec.spec.priority) ++counters_.aged_past;
   if (extra != nullptr && extra->avoid && extra->avoid != device_place) ++counters_.avoided;
   out.assigns.push_back(place);
-  if (spec.spec.requirements.at_most_once) out.records.push_back({Record::Kind::Dispatched, task_place, task.id});
+  if (config_.durable) out.records.push_back({Record::Kind::Dispatched, task_place, task.id, 0});
+}
+
+// Enters the attempt of its task into the device's books.
+void Scheduler::put_on(AttemptIndex place, DeviceIndex device_place) {
+  Attempt& attempt = attempts_[place];
+  Device& device = devices_[device_place];
+  attempt.device = device_place;
+  attempt.previous = device.last;
+  (device.last ? attempts_[device.last].next : device.first) = place;
+  device.last = place;
+  ++device.held;
+  ++device.held_by_priority[static_cast<std::size_t>(attempt.priority)];
+  if (attempt.priority < device.recalled_below) device.recalled_below = attempt.priority;
+  device.expected_us += attempt.expected_us;
+  devices_.reserve(device_place, catalog_.class_of(tasks_[attempt.task].spec));
+  tasks_[attempt.task].attempt = place;
+  ++device.tasks;
 }
 
 // Takes the attempt off its device's books. Returns the next one of the device.
-AttemptIndex Scheduler::release(AttemptIndex place) {
+AttemptIndex Scheduler::release(AttemptIndex place, Effects& out) {
   const Attempt attempt = attempts_[place];
   Device& device = devices_[attempt.device];
   (attempt.previous ? attempts_[attempt.previous].next : device.first) = attempt.next;
@@ -320,6 +330,7 @@ AttemptIndex Scheduler::release(AttemptIndex place) {
   Task& task = tasks_[attempt.task];
   devices_.release(attempt.device, catalog_.class_of(task.spec));
   task.attempt = {};
+  if (attempt.stored != 0) out.released.push_back(attempt.stored);
   if (tasks_.find_ending(attempt.task) == nullptr) --device.tasks;  // an ending counts it from now on, if it comes
   attempts_.remove(place);
   devices_.update_room(attempt.device, config_.ahead_work, config_.held_max);
@@ -339,7 +350,7 @@ void Scheduler::recall_for_idle(Now now, Effects& out) {
     std::uint32_t seen = 0;
     for (AttemptIndex at = device.last; at && wanted > 0 && ++seen <= kRecallLookedAtMax; at = attempts_[at].previous) {
       Attempt& attempt = attempts_[at];
-      if (attempt.recalled || attempt.started || !attempt.current) continue;
+      if (attempt.recalled || attempt.started || !attempt.current || attempt.assign == kNotSent) continue;
       if (!catalog_.class_of(tasks_[attempt.task].spec).profiles.intersects(devices_.profiles_with(Room::Free)))
         continue;
       const TimePoint due = attempt.assigned_at + config_.recall_after;

@@ -80,7 +80,7 @@ std::string_view Scheduler::reason(TaskIndex place) const {
   const Task& task = tasks_[place];
   if (is_final(task.status)) {
     const Ending* ending = tasks_.find_ending(place);
-    return ending == nullptr ? std::string_view() : std::string_view(ending->reason);
+    return ending == nullptr || ending->reason == nullptr ? std::string_view() : std::string_view(ending->reason);
   }
   if (task.status != TaskStatus::Queued) return {};
   if (task.delayed) return "retry_backoff";

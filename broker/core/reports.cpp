@@ -33,10 +33,12 @@ TaskReport Scheduler::report(TaskIndex place, bool with_payload, bool with_resul
     if (with_result) {
       out.has_result = true;
       if (ending->has_data) out.result_data = ending->data.view();
-      out.error_message = ending->error_message.view();
-      out.traceback = ending->traceback.view();
       out.run = ending->run;
-      out.logs = ending->logs.view();
+      if (ending->output != nullptr) {
+        out.error_message = ending->output->error_message.view();
+        out.traceback = ending->output->traceback.view();
+        out.logs = ending->output->logs.view();
+      }
     }
     // The last failure of a retried task is its error too: its retries only count the earlier ones.
     if (task.status != TaskStatus::Success && out.retry_count > 0) --out.retry_count;
@@ -177,7 +179,7 @@ void Scheduler::check_invariants(Now now) const {
     held += count;
   });
   RC_ASSERT(held == attempts_.size());
-  RC_ASSERT(tasks_.count(TaskStatus::Queued) == queue_.size() + delayed_);
+  RC_ASSERT(loading_ != Loading::Done || tasks_.count(TaskStatus::Queued) == queue_.size() + delayed_);
 }
 
 }  // namespace retire::core

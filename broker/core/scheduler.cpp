@@ -24,22 +24,27 @@ TaskStatus status_of(Outcome outcome) {
 // How long a task that was handed back waits, so that it does not go round and round between main and one device.
 constexpr Duration kHandedBackDelay = std::chrono::milliseconds(100);
 
+// A limit that was lowered must not hold up everything else.
+constexpr std::size_t kExpiredAtOnceMax = 4'096;
+
 }  // namespace
 
 Scheduler::Scheduler(const SchedulerConfig& config, std::uint64_t epoch, std::uint64_t seed)
-    : config_(config), epoch_(epoch), rng_(seed), devices_(catalog_), queue_(tasks_, catalog_), live_(config.live) {}
+    : config_(config), epoch_(epoch), rng_(seed), devices_(catalog_), queue_(tasks_, catalog_), live_(config.live) {
+  tasks_.continue_behind(epoch << kAttemptCounterBits);
+}
 
 bool Scheduler::same_content(TaskIndex place, SpecIndex spec, const SubmitItem& item) const {
   const Task& task = tasks_[place];
   const TaskExtra* extra = tasks_.find_extra(place);
   const ByteView metadata = extra == nullptr ? ByteView{} : extra->metadata.view();
-  return task.spec == spec && task.payload.view() == item.payload && metadata == item.metadata;
+  return task.spec == spec && task.payload.is(item.payload) && metadata == item.metadata;
 }
 
 std::optional<BatchError> Scheduler::check_room(const Submit& batch) const {
   std::uint64_t bytes = 0;
   for (const SubmitItem& item : batch.tasks) bytes += item.payload.size();
-  const std::uint64_t waiting = queue_.size() + delayed_;
+  const std::uint64_t waiting = tasks_.count(TaskStatus::Queued);
   if (waiting + batch.tasks.size() > config_.waiting_tasks_max) {
     return BatchError{{ErrorCode::Busy, "the queue holds " + std::to_string(waiting) + " tasks and may hold " +
                                             std::to_string(config_.waiting_tasks_max) + "; try again later"},
@@ -99,7 +104,7 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
     Task& task = tasks_[place];
     task.spec = spec;
     task.created_at = now.wall;
-    task.payload = Blob(item.payload);
+    task.payload = Payload(item.payload);
     task.watcher = watcher;
     if (!item.metadata.empty()) tasks_.extra(place).metadata = Blob(item.metadata);
     catalog_.retain(spec);
@@ -111,9 +116,12 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
     const Task& task = tasks_[place];
     tasks_.set_status(place, TaskStatus::Queued);
     waiting_bytes_ += task.payload.size();
-    queue_.push_new(place);
-    refresh(catalog_.spec(task.spec).task_class);
-    out.records.push_back({Record::Kind::Submitted, place, task.id});
+    resident_bytes_ += task.payload.resident();
+    if (loading_ != Loading::Queue) {
+      queue_.push_new(place);
+      refresh(catalog_.spec(task.spec).task_class);
+    }
+    out.records.push_back({Record::Kind::Submitted, place, task.id, 0});
   }
   counters_.submitted += added.size();
   counters_.submitted_again += outcome.known.size();
@@ -134,10 +142,14 @@ std::optional<bool> Scheduler::cancel(const TaskId& id, Now now, Effects& out) {
   if (is_final(task.status)) return false;
   if (task.attempt) {
     Attempt& attempt = attempts_[task.attempt];
-    attempt.current = false;
-    out.stops.push_back({attempt.device, attempt.id});
     const Attempt copy = attempt;
-    end(place, TaskStatus::Cancelled, "", &copy, nullptr, now, out);
+    if (attempt.assign == kNotSent) {
+      release(task.attempt, out);
+    } else {
+      attempt.current = false;
+      out.stops.push_back({attempt.device, attempt.id});
+    }
+    end(place, TaskStatus::Cancelled, nullptr, &copy, nullptr, now, out);
     return true;
   }
   if (task.delayed) {
@@ -147,7 +159,7 @@ std::optional<bool> Scheduler::cancel(const TaskId& id, Now now, Effects& out) {
     queue_.remove(place);
   }
   waiting_bytes_ -= task.payload.size();
-  end(place, TaskStatus::Cancelled, "", nullptr, nullptr, now, out);
+  end(place, TaskStatus::Cancelled, nullptr, nullptr, nullptr, now, out);
   return true;
 }
 
@@ -160,6 +172,7 @@ void Scheduler::queue_again(TaskIndex place, Effects& /*out*/) {
   } else {
     waiting_bytes_ += task.payload.size();
   }
+  if (loading_ == Loading::Queue) return;  // all that waits is put into the queue when everything is known
   queue_.push_returned(place);
   refresh(catalog_.spec(task.spec).task_class);
   // When it need not avoid a device any more, that one may be the only one with room.
@@ -215,7 +228,7 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
     type.runs = std::min(type.runs + 1, kTypeMeanWeightMax);
     type.mean_us += (static_cast<double>(item.run.count()) - type.mean_us) / type.runs;
   }
-  release(place);
+  release(place, out);
   if (!attempt.current) {
     if (item.outcome == Outcome::Success) ++counters_.results_unwanted;
     return;
@@ -225,7 +238,7 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
     case Outcome::Success:
       ++devices_[device].succeeded;
       note_success(task, device, now);
-      end(task, TaskStatus::Success, "", &attempt, &item, now, out);
+      end(task, TaskStatus::Success, nullptr, &attempt, &item, now, out);
       return;
     case Outcome::Cancelled:
     case Outcome::HandedBack: {
@@ -260,14 +273,14 @@ void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const Fini
     tasks_.extra(place).avoid = attempt.device;
     tasks_.extra(place).avoid_until = now.monotonic + delay + config_.avoid_for;
     retry_later(place, delay, now, out);
-    out.records.push_back({Record::Kind::Retried, place, task.id});
+    out.records.push_back({Record::Kind::Retried, place, task.id, 0});
     return;
   }
   const bool used_up = item.outcome != Outcome::FailedPermanently && retries > 0;
-  end(place, status_of(item.outcome), used_up ? "retries_exhausted" : "", &attempt, &item, now, out);
+  end(place, status_of(item.outcome), used_up ? "retries_exhausted" : nullptr, &attempt, &item, now, out);
 }
 
-void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason, const Attempt* attempt,
+void Scheduler::end(TaskIndex place, TaskStatus status, const char* reason, const Attempt* attempt,
                     const FinishedItem* item, Now now, Effects& out) {
   tasks_.set_status(place, status);
   live_.drop(place);
@@ -285,9 +298,14 @@ void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason,
     ending.run = item->run;
     ending.has_data = item->data.has_value();
     if (item->data) ending.data = Blob(*item->data);
-    ending.error_message = Blob(item->error_message);
-    ending.traceback = Blob(item->traceback);
-    ending.logs = Blob(item->logs);
+    const std::size_t beside = item->error_message.size() + item->traceback.size() + item->logs.size();
+    if (beside > 0) {
+      ending.output = std::make_unique<Output>();
+      ending.output->error_message = Blob(item->error_message);
+      ending.output->traceback = Blob(item->traceback);
+      ending.output->logs = Blob(item->logs);
+    }
+    ending.stored_bytes = static_cast<std::uint32_t>(ending.data.size() + beside);
     if (ending.started_at == WallTime{}) ending.started_at = std::max(now.wall - item->run, ending.assigned_at);
   }
   if (status == TaskStatus::Success) {
@@ -295,7 +313,8 @@ void Scheduler::end(TaskIndex place, TaskStatus status, std::string_view reason,
   } else if (status != TaskStatus::Cancelled) {
     ++counters_.failed;
   }
-  history_bytes_ += ending.bytes() + tasks_[place].payload.size();
+  history_bytes_ += kept_bytes(place);
+  results_bytes_ += ending.resident();
   history_.push_back({place, tasks_[place].sequence, now.monotonic});
   out.ended.push_back(place);
   out.records.push_back({Record::Kind::Ended, place, tasks_[place].id});
@@ -306,10 +325,7 @@ std::optional<bool> Scheduler::retry(const TaskId& id, Now /*now*/, Effects& out
   if (!place) return std::nullopt;
   Task& task = tasks_[place];
   if (task.status != TaskStatus::Failed && task.status != TaskStatus::Timeout) return false;
-  const Ending* ending = tasks_.find_ending(place);
-  history_bytes_ -= ending->bytes() + task.payload.size();
-  if (ending->device) --devices_[ending->device].tasks;
-  tasks_.drop_ending(place);
+  drop_ending(place, out);
   task.failures = 0;
   if (task.extra != 0) {
     TaskExtra& extra = tasks_.extra(place);
@@ -318,7 +334,7 @@ std::optional<bool> Scheduler::retry(const TaskId& id, Now /*now*/, Effects& out
   }
   ++counters_.retried_by_command;
   queue_again(place, out);
-  out.records.push_back({Record::Kind::Retried, place, id});
+  out.records.push_back({Record::Kind::Requeued, place, id, 0});
   return true;
 }
 
@@ -340,16 +356,34 @@ void Scheduler::resume(const std::string& type, Now /*now*/, Effects& /*out*/) {
   refresh_devices();
 }
 
-void Scheduler::forget(TaskIndex place, Effects& out) {
-  const Task& task = tasks_[place];
+// What a finished task takes of the history's bytes, in memory or in the store.
+std::uint64_t Scheduler::kept_bytes(TaskIndex place) const {
+  return sizeof(Task) + sizeof(Ending) + tasks_.find_ending(place)->stored_bytes + tasks_[place].payload.size();
+}
+
+void Scheduler::drop_ending(TaskIndex place, Effects& out) {
   const Ending* ending = tasks_.find_ending(place);
-  RC_ASSERT(ending != nullptr && !task.attempt);
-  history_bytes_ -= ending->bytes() + task.payload.size();
+  RC_ASSERT(ending != nullptr);
+  history_bytes_ -= kept_bytes(place);
+  results_bytes_ -= ending->resident();
+  if (ending->stored != 0) out.released.push_back(ending->stored);
   if (ending->device) {
     --devices_[ending->device].tasks;
     devices_.free_if_unused(ending->device);
   }
-  out.records.push_back({Record::Kind::Forgotten, {}, task.id});
+  tasks_.drop_ending(place);
+}
+
+void Scheduler::forget(TaskIndex place, Effects& out) {
+  const Task& task = tasks_[place];
+  RC_ASSERT(!task.attempt);
+  drop_ending(place, out);
+  resident_bytes_ -= task.payload.resident();
+  if (task.stored != 0) out.released.push_back(task.stored);
+  if (const TaskExtra* extra = tasks_.find_extra(place); extra != nullptr && extra->stored != 0) {
+    out.released.push_back(extra->stored);
+  }
+  out.records.push_back({Record::Kind::Forgotten, {}, task.id, task.stored});
   const SpecIndex spec = task.spec;
   tasks_.remove(place);
   if (catalog_.release(spec)) {
@@ -358,16 +392,21 @@ void Scheduler::forget(TaskIndex place, Effects& out) {
   }
 }
 
+bool Scheduler::history_is_full() const {
+  return history_.size() > config_.history_tasks_max || history_bytes_ > config_.history_bytes_max;
+}
+
 void Scheduler::expire_history(Now now, Effects& out) {
+  if (loading_ != Loading::Done) return;
   const auto over = [&] {
-    return history_.size() > config_.history_tasks_max || history_bytes_ > config_.history_bytes_max ||
-           (!history_.empty() && now.monotonic - history_.front().at > config_.history_age_max);
+    return history_is_full() || (!history_.empty() && now.monotonic - history_.front().at > config_.history_age_max);
   };
   std::size_t kept = 0;
-  while (history_.size() > kept && over()) {
+  for (std::size_t n = 0; n < kExpiredAtOnceMax && history_.size() > kept && over(); ++n) {
     const Ended oldest = history_.front();
     if (oldest.at == now.monotonic) break;  // its watchers are still to be told
     history_.pop_front();
+    if (absent_results_ > 0) --absent_results_;
     const Task& task = tasks_[oldest.task];
     if (task.sequence != oldest.sequence || !is_final(task.status)) continue;
     if (tasks_.find_ending(oldest.task)->ended_at != oldest.at) continue;  // retried since, and ended again

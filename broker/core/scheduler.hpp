@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <queue>
 #include <span>
@@ -56,11 +57,27 @@ struct Counters {
   std::uint64_t lost_once = 0;  // at_most_once tasks that were lost
   std::uint64_t retried_by_command = 0;
   std::uint64_t checkpoints_refused = 0;  // there was no room for them
+  std::uint64_t restored = 0;          // tasks of former runs
+  std::uint64_t restored_running = 0;  // of them, those that were on a device
+  std::uint64_t restored_ended = 0;
+  std::uint64_t readopted = 0;  // attempts of former runs that their devices still held
 };
 
 struct SubmitOutcome {
   std::vector<TaskIndex> tasks;      // in the order of the batch
   std::vector<std::uint64_t> known;  // indexes of those that main knew already
+};
+
+// A record of a former run, as the store has it. What is not of its kind is empty.
+struct Restored {
+  Record::Kind kind = Record::Kind::Submitted;
+  const TaskReport& task;  // views that need live no longer than the call
+  StorePosition position = 0;
+  std::uint64_t sequence = 0;  // in the order of submission
+  AttemptId attempt;
+  std::uint32_t failures = 0;
+  std::uint32_t lost = 0;
+  WallTime due{};  // of the next attempt
 };
 
 // A refusal that names the item of a batch.
@@ -72,7 +89,8 @@ struct BatchError {
 
 class Scheduler {
  public:
-  // `epoch`: of this run of main, larger than every earlier one. `seed`: for retry jitter, sampling and the IDs of
+  // `epoch`: of this run of main, larger than every earlier one. Attempts, and tasks in the order of submission, are
+  // numbered from epoch × 2^40 on, so that no number is used twice. `seed`: for retry jitter, sampling and the IDs of
   // tasks that came without one.
   Scheduler(const SchedulerConfig& config, std::uint64_t epoch, std::uint64_t seed);
 
@@ -94,6 +112,26 @@ class Scheduler {
   // False if somebody else is told already: the shell keeps further watchers itself.
   bool watch(TaskIndex task, Watcher watcher);
   void unwatch(TaskIndex task) { tasks_[task].watcher = 0; }
+
+  // --- the store ---
+
+  // The record was appended and lies at `position`. What it supersedes is added to `out.released`; its payload may be
+  // let go of when the memory budget is used up.
+  void recorded(const Record& record, StorePosition position, Effects& out);
+
+  // After a restart: begin_restore(); the records of every unfinished task, each task's own in order; queue_restored(),
+  // from which on tasks are handed out; the records of the others; end_restore(). Meanwhile tasks may be submitted
+  // whose IDs the store does not know; nothing else may be asked about a task that is not settled(). What a record
+  // contradicts or belongs to is not there: it is added to `out.released`.
+  enum class Loading : std::uint8_t { Queue, History, Done };
+  void begin_restore();
+  void restore(const Restored& record, Now now, Effects& out);
+  void restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now);
+  void restore_removed(std::string_view device_id);
+  void queue_restored(Now now);
+  void end_restore(Now now);
+  Loading loading() const { return loading_; }
+  bool settled(TaskIndex task) const;
 
   // --- devices ---
 
@@ -143,6 +181,7 @@ class Scheduler {
   const TaskSpec& spec(TaskIndex place) const { return catalog_.spec(tasks_[place].spec).spec; }
   SpecIndex spec_of(AttemptIndex attempt) const { return tasks_[attempts_[attempt].task].spec; }
   const Attempt& attempt(AttemptIndex place) const { return attempts_[place]; }
+  AttemptIndex find_attempt(AttemptId id) const { return attempts_.find(id); }
   const Device& device(DeviceIndex place) const { return devices_[place]; }
   DeviceIndex find_device(std::string_view device_id) const { return devices_.find(device_id); }
   const Catalog& catalog() const { return catalog_; }
@@ -195,9 +234,26 @@ class Scheduler {
   void fail_attempt(TaskIndex task, const Attempt& attempt, const FinishedItem& item, Now now, Effects& out);
   void note_error(TaskIndex task, const Attempt& attempt, Outcome outcome, bool lost, std::string_view message,
                   Now now);
-  void end(TaskIndex task, TaskStatus status, std::string_view reason, const Attempt* attempt, const FinishedItem* item,
+  // `reason`: a literal, or null.
+  void end(TaskIndex task, TaskStatus status, const char* reason, const Attempt* attempt, const FinishedItem* item,
            Now now, Effects& out);
+  std::uint64_t kept_bytes(TaskIndex task) const;
+  void drop_ending(TaskIndex task, Effects& out);
+  bool history_is_full() const;
   void expire_history(Now now, Effects& out);
+
+  // restore.cpp: what the store has, and what it has alone
+  void restore_submitted(const Restored& record);
+  void restore_dispatched(TaskIndex task, const Restored& record, Now now, Effects& out);
+  void restore_retried(TaskIndex task, const Restored& record, Now now, Effects& out);
+  void restore_ended(TaskIndex task, const Restored& record, Now now, Effects& out);
+  void restore_forgotten(TaskIndex task, Now now, Effects& out);
+  DeviceIndex device_named(std::string_view device_id);
+  void drop_attempt(TaskIndex task, Effects& out);
+  void note_restored_end(TaskIndex task, TaskStatus status, Now now);
+  void queue_what_waits(Now now);
+  void let_go_of_payload(TaskIndex task);
+  void let_go_of_results(Now now);
 
   // dispatch.cpp: which task goes to which device
   void dispatch(Now now, Effects& out);
@@ -213,7 +269,8 @@ class Scheduler {
   void recall_for_urgent(ClassIndex task_class, Now now, Effects& out);
   double expected_us(const Device& device, const Class& task_class) const;
   void assign(ReadyQueue::Next next, DeviceIndex device, Now now, Effects& out);
-  AttemptIndex release(AttemptIndex attempt);
+  void put_on(AttemptIndex attempt, DeviceIndex device);
+  AttemptIndex release(AttemptIndex attempt, Effects& out);
   void recall_for_idle(Now now, Effects& out);
   void changed(DeviceIndex device) { refill_.push_back(device); }
 
@@ -248,7 +305,9 @@ class Scheduler {
   ReadyQueue queue_;
   LiveTable live_;
   Counters counters_;
-  std::uint64_t waiting_bytes_ = 0;
+  std::uint64_t waiting_bytes_ = 0;   // payloads of tasks that wait, here or in the store
+  std::uint64_t resident_bytes_ = 0;  // payloads that are kept here
+  std::uint64_t results_bytes_ = 0;   // and results
   std::uint64_t delayed_ = 0;
 
   Timers retries_;
@@ -260,7 +319,12 @@ class Scheduler {
     std::uint64_t sequence = 0;  // of the task: whether the place still holds it
     TimePoint at;
   };
-  std::deque<Ended> history_;  // ended tasks, oldest end first
+  std::deque<Ended> history_;        // ended tasks, oldest end first
+  std::size_t absent_results_ = 0;   // so many of its first have their results in the store only
+  std::deque<Ended> older_history_;  // while the history is loaded: what belongs before all of it
+  Loading loading_ = Loading::Done;
+  std::uint64_t unfinished_ = 0;  // restored tasks without an end, in this part of loading
+  std::map<std::string, DeviceIndex, std::less<>> removed_devices_;  // that finished tasks name; while loading
   std::uint64_t history_bytes_ = 0;
   std::vector<DeviceIndex> refill_;  // devices whose room has changed since the last dispatch
   std::vector<ClassIndex> fresh_;    // classes that got tasks since the last dispatch

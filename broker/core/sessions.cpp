@@ -68,6 +68,7 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
       attempts_[attempt].confirmed = device.heartbeats;
       attempts_[attempt].assign = 0;
       attempts_[attempt].recalled = false;
+      if (attempts_[attempt].id.value() >> kAttemptCounterBits != epoch_) ++counters_.readopted;
       if (!attempts_[attempt].current) out.stops.push_back({place, id});
     } else {
       abandon.push_back(id);
@@ -79,10 +80,11 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
     const Attempt& attempt = attempts_[at];
     const AttemptIndex next = attempt.next;
     if (attempt.confirmed != device.heartbeats) {
-      const bool never_sent = attempt.assign == 0 && attempt.confirmed == 0;
-      const bool ran = attempt.started || order < device.slots();
+      // Of a former run of main it is not known whether it ever arrived.
+      const bool former = attempt.id.value() >> kAttemptCounterBits != epoch_;
+      const bool ran = attempt.started || (!former && order < device.slots());
       Lost how = ran ? Lost::WithDevice : Lost::OnTheWay;
-      if (never_sent) {
+      if (attempt.assign == kNotSent) {
         how = Lost::HandedBack;
       } else if (same_process) {
         // It lives and does not hold it. If this hello was late, the attempt may have arrived since.
@@ -94,7 +96,12 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
     ++order;
     at = next;
   }
+  const bool reserve_anew = !device.profile && device.held > 0;  // main did not know what it offers
+  if (!device.profile || device.capabilities != capabilities) out.devices.push_back(place);
   devices_.set_capabilities(place, capabilities);
+  for (AttemptIndex at = device.first; at && reserve_anew; at = attempts_[at].next) {
+    devices_.reserve(place, catalog_.class_of(tasks_[attempts_[at].task].spec));
+  }
   devices_.set_flag(place, &Device::draining, draining);
   missed(place);
   heard(place, now);
@@ -103,8 +110,9 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
   return place;
 }
 
-void Scheduler::update(DeviceIndex place, const Capabilities& capabilities, Now now, Effects& /*out*/) {
+void Scheduler::update(DeviceIndex place, const Capabilities& capabilities, Now now, Effects& out) {
   heard(place, now);
+  if (devices_[place].capabilities != capabilities) out.devices.push_back(place);
   devices_.set_capabilities(place, capabilities);
   devices_.update_room(place, config_.ahead_work, config_.held_max);
   changed(place);
@@ -141,7 +149,7 @@ void Scheduler::heartbeat(DeviceIndex place, const Heartbeat& heartbeat, Now now
     const AttemptIndex next = attempt.next;
     // What it has seen and does not hold was lost on the way; and so was what has been on the way for that long.
     const bool arrived = attempt.assign <= heartbeat.seen;
-    const bool overdue = now.monotonic - attempt.assigned_at > config_.offline_after;
+    const bool overdue = attempt.assign != kNotSent && now.monotonic - attempt.assigned_at > config_.offline_after;
     if (attempt.confirmed != number && (arrived || overdue)) give_up(at, Lost::OnTheWay, now, out);
     at = next;
   }
@@ -186,7 +194,7 @@ void Scheduler::has_ended(DeviceIndex place, AttemptId abandoned) {
 void Scheduler::recall_all(DeviceIndex place, std::string_view type, Effects& out) {
   for (AttemptIndex at = devices_[place].first; at; at = attempts_[at].next) {
     Attempt& attempt = attempts_[at];
-    if (attempt.recalled || attempt.started || !attempt.current) continue;
+    if (attempt.recalled || attempt.started || !attempt.current || attempt.assign == kNotSent) continue;
     if (!type.empty() && catalog_.type_of(tasks_[attempt.task].spec).name != type) continue;
     attempt.recalled = true;
     out.recalls.push_back({place, attempt.id});
@@ -220,12 +228,14 @@ void Scheduler::set_pause(DeviceIndex place, std::string_view why, Now now, Effe
 
 void Scheduler::drain_device(DeviceIndex place, Now /*now*/, Effects& out) {
   devices_.set_flag(place, &Device::drained, true);
+  out.devices.push_back(place);
   missed(place);
   recall_all(place, "", out);
 }
 
-void Scheduler::resume_device(DeviceIndex place, Now now, Effects& /*out*/) {
+void Scheduler::resume_device(DeviceIndex place, Now now, Effects& out) {
   devices_.set_flag(place, &Device::drained, false);
+  out.devices.push_back(place);
   if (devices_[place].quarantined) release_quarantine(place, now);
   devices_.update_room(place, config_.ahead_work, config_.held_max);
   changed(place);
@@ -239,6 +249,7 @@ Status Scheduler::remove_device(DeviceIndex place, Now now, Effects& out) {
   }
   give_up_all(place, Lost::WithDevice, now, out);
   out.removed.push_back(place);
+  out.removed_names.push_back(devices_[place].capabilities.device_id);
   devices_.retire(place);
   return ok_status();
 }
@@ -253,6 +264,7 @@ void Scheduler::expire_devices(Effects& out) {
     });
     if (!oldest) return;
     out.removed.push_back(oldest);
+    out.removed_names.push_back(devices_[oldest].capabilities.device_id);
     devices_.retire(oldest);
   }
 }
@@ -283,10 +295,15 @@ void Scheduler::give_up_all(DeviceIndex place, Lost how, Now now, Effects& out) 
 void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
   const Attempt attempt = attempts_[place];
   const TaskIndex task = attempt.task;
-  release(place);
+  release(place, out);
   if (!attempt.current) return;
+  if (attempt.assign == kNotSent) how = Lost::HandedBack;
   if (how == Lost::HandedBack) {
     queue_again(task, out);
+    // So that a restart does not take it for one that was dispatched and lost.
+    if (config_.durable && attempt.stored != 0 && spec(task).requirements.at_most_once) {
+      out.records.push_back({Record::Kind::Retried, task, tasks_[task].id, 0});
+    }
     return;
   }
   ++counters_.attempts_lost;
@@ -312,6 +329,7 @@ void Scheduler::give_up(AttemptIndex place, Lost how, Now now, Effects& out) {
     end(task, TaskStatus::Failed, "poison", &attempt, &item, now, out);
   } else {
     queue_again(task, out);
+    if (how == Lost::WithDevice) out.records.push_back({Record::Kind::Retried, task, tasks_[task].id, 0});
   }
 }
 

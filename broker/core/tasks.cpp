@@ -38,12 +38,12 @@ void TaskTable::grow() {
 
 TaskIndex TaskTable::find(const TaskId& id) const { return by_id_[slot_of(id, hash_of(id))].task; }
 
-TaskIndex TaskTable::add(const TaskId& id) {
+TaskIndex TaskTable::add(const TaskId& id, std::uint64_t sequence) {
   if ((by_id_used_ + 1) * 3 > by_id_.size() * 2) grow();
   const TaskIndex place = tasks_.add();
   Task& task = tasks_[place];
   task.id = id;
-  task.sequence = next_sequence_++;
+  task.sequence = sequence;
   ++by_status_[static_cast<std::size_t>(task.status)];
 
   const std::uint32_t hash = hash_of(id);
@@ -106,16 +106,13 @@ const TaskExtra* TaskTable::find_extra(TaskIndex place) const {
 
 Ending& TaskTable::ending(TaskIndex place) {
   Task& task = tasks_[place];
-  if (task.ending == 0) {
-    task.ending = endings_.add().value;
-    endings_[{task.ending}] = std::make_unique<Ending>();
-  }
-  return *endings_[{task.ending}];
+  if (task.ending == 0) task.ending = endings_.add().value;
+  return endings_[{task.ending}];
 }
 
 const Ending* TaskTable::find_ending(TaskIndex place) const {
   const Task& task = tasks_[place];
-  return task.ending == 0 ? nullptr : endings_[{task.ending}].get();
+  return task.ending == 0 ? nullptr : &endings_[{task.ending}];
 }
 
 void TaskTable::drop_ending(TaskIndex place) {

@@ -1,6 +1,7 @@
 // Every task main keeps: by place, by ID, and in the order of submission.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -10,6 +11,7 @@
 
 #include "broker/core/blob.hpp"
 #include "broker/core/index.hpp"
+#include "broker/core/payload.hpp"
 #include "common/base/ids.hpp"
 #include "common/base/time.hpp"
 #include "common/model/reports.hpp"
@@ -20,24 +22,33 @@ namespace retire::core {
 // Who is told the result; 0 nobody. A number of the shell's that means nothing here.
 using Watcher = std::uint32_t;
 
-// How a task ended; made when it is final.
-struct Ending {
-  Blob data;
+// Where a record lies in the store. A number of the store's that means nothing here; 0: nowhere.
+using StorePosition = std::uint64_t;
+
+// What an attempt left behind beside its data; few tasks have any of it.
+struct Output {
   Blob error_message;
   Blob traceback;
   Blob logs;
+};
+
+// How a task ended; made when it is final.
+struct Ending {
+  Blob data;
+  std::unique_ptr<Output> output;
   bool has_data = false;
+  bool absent = false;  // data and output lie in the store only
+  DeviceIndex device;
+  std::uint32_t stored_bytes = 0;  // of data and output
   Duration run{};
   WallTime assigned_at{};
   WallTime started_at{};
   WallTime completed_at{};
   TimePoint ended_at{};
-  DeviceIndex device;
-  std::string reason;  // of a failure that is main's own: device_lost, retries_exhausted, …
+  StorePosition stored = 0;      // of its record
+  const char* reason = nullptr;  // of a failure that is main's own: device_lost, retries_exhausted, …; null: none
 
-  std::size_t bytes() const {
-    return sizeof(Ending) + data.size() + error_message.size() + traceback.size() + logs.size();
-  }
+  std::size_t resident() const { return absent ? 0 : stored_bytes; }
 };
 
 // What only some tasks have.
@@ -45,19 +56,21 @@ struct TaskExtra {
   Blob metadata;
   std::vector<AttemptError> errors;  // the latest kErrorHistoryMax
   std::uint32_t lost = 0;            // attempts that ended with their device
-  TimePoint due{};                   // of the retry that is waited for, or of the end of avoiding
   DeviceIndex avoid;                 // the device of the latest failure: another one is preferred,
   TimePoint avoid_until{};           // until then
+  TimePoint due{};                   // of the retry that is waited for, or of the end of avoiding
+  StorePosition stored = 0;          // of its latest record of a failed attempt
 };
 constexpr std::size_t kErrorHistoryMax = 20;
 
 // A queued task is this record, its payload, its entry in the index by ID and its four bytes in the order of
-// submission: about 90 bytes and the payload.
+// submission: about 100 bytes and the payload.
 struct Task {
   TaskId id;
   std::uint64_t sequence = 0;  // order of submission, from 1
   WallTime created_at{};
-  Blob payload;
+  Payload payload;
+  StorePosition stored = 0;  // of the record of its submission, where the payload is
   SpecIndex spec;
   TaskIndex queue_previous;  // neighbours in its lane, while it waits there
   TaskIndex queue_next;
@@ -67,16 +80,22 @@ struct Task {
   Watcher watcher = 0;
   std::uint16_t failures = 0;  // attempts that failed, timed out or crashed
   TaskStatus status = TaskStatus::Pending;
-  bool delayed = false;   // queued, but waits for its retry's time
-  bool returned = false;  // queued in its lane's set of those that regained their place
+  bool delayed : 1 = false;   // queued, but waits for its retry's time
+  bool returned : 1 = false;  // queued in its lane's set of those that regained their place
+  bool restored : 1 = false;  // of an earlier run of main
 };
+static_assert(sizeof(Task) == 80);
 
 class TaskTable {
  public:
   TaskTable();
 
   // Precondition: no task has this ID.
-  TaskIndex add(const TaskId& id);
+  TaskIndex add(const TaskId& id) { return add(id, next_sequence_++); }
+  // With a place of its own in the order of submission. Precondition: it is free.
+  TaskIndex add(const TaskId& id, std::uint64_t sequence);
+  // Tasks without one of their own come behind `sequence` from now on.
+  void continue_behind(std::uint64_t sequence) { next_sequence_ = std::max(next_sequence_, sequence + 1); }
   void remove(TaskIndex task);
   TaskIndex find(const TaskId& id) const;
 
@@ -110,6 +129,14 @@ class TaskTable {
       }
     }
   }
+  template <class Visit>
+  void oldest_first(Visit visit) const {
+    for (const auto& [number, page] : pages_) {
+      for (const TaskIndex task : page->tasks) {
+        if (task) visit(task);
+      }
+    }
+  }
   // Visits the kept tasks of one page of the order of submission (those with sequence / kPage == page).
   template <class Visit>
   void visit_page(std::uint64_t page, Visit visit) const {
@@ -132,7 +159,7 @@ class TaskTable {
 
   Slab<Task, TaskIndex> tasks_;
   Slab<TaskExtra, Index<struct ExtraTag>> extras_;
-  Slab<std::unique_ptr<Ending>, Index<struct EndingTag>> endings_;
+  Slab<Ending, Index<struct EndingTag>> endings_;
   std::map<std::uint64_t, std::unique_ptr<Page>> pages_;
   Page* newest_page_ = nullptr;
   std::uint64_t newest_page_number_ = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "broker/service/read.hpp"
 #include "common/logging/logging.hpp"
 
 namespace retire::service {
@@ -13,10 +14,19 @@ constexpr Duration kBlockedRetry = std::chrono::milliseconds(5);
 constexpr Duration kSweepInterval = std::chrono::seconds(10);
 constexpr Duration kClientSilenceMax = std::chrono::minutes(10);
 
+core::SchedulerConfig with(core::SchedulerConfig config, const store::Store& store) {
+  config.durable = store.is_durable();
+  return config;
+}
+
 }  // namespace
 
 Broker::Broker(const BrokerConfig& config, Transport& transport, store::Store& store)
-    : config_(config), transport_(transport), store_(store), scheduler_(config.scheduler, config.epoch, config.seed) {
+    : config_(config),
+      transport_(transport),
+      store_(store),
+      scheduler_(with(config.scheduler, store), config.epoch, config.seed) {
+  if (store_.loading() != store::Store::Loading::Done) scheduler_.begin_restore();
   Rng rng(config.seed ^ 0x6d61696e);
   const std::uint64_t high = rng.next();
   instance_ = Uuid::random(high, rng.next());
@@ -35,6 +45,8 @@ Status Broker::turn(Now now) {
   for (const core::DeviceIndex device : gone_) scheduler_.disconnected(device);
   gone_.clear();
   receive_all();
+  if (Status status = load(); !status.ok()) return status;
+  if (Status status = take_fetched(); !status.ok()) return status;
   scheduler_.advance(now_, effects_);
   carry_out();
   end_turn();
@@ -43,7 +55,9 @@ Status Broker::turn(Now now) {
     next_sweep_ = now_.monotonic + kSweepInterval;
     sessions_.close_silent(now_.monotonic - kClientSilenceMax);
   }
-  return flush();
+  if (Status status = flush(); !status.ok()) return status;
+  pump_fetches();
+  return ok_status();
 }
 
 void Broker::receive_all() {
@@ -71,7 +85,7 @@ void Broker::handle(const std::string& peer, std::string_view frame) {
     return;
   }
   if (envelope.value().type == MessageType::Hello) {
-    hello(peer, envelope.value());
+    hello(peer, frame, envelope.value());
     return;
   }
   Session* session = sessions_.find(peer);
@@ -93,11 +107,17 @@ void Broker::dispatch(Session& session, const protocol::Envelope& envelope) {
                                      " may not send \"" + std::string(to_string(envelope.type)) + "\""});
 }
 
-void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) {
+void Broker::hello(const std::string& peer, std::string_view frame, const protocol::Envelope& envelope) {
   Hello message;
   if (const Status decoded = protocol::decode(envelope.body, message); !decoded.ok()) {
     ++counters_.malformed;
     refuse(peer, envelope.correlation, {decoded.error().code, decoded.error().detail, {}, {}, {}});
+    return;
+  }
+  // What it holds can be told from what it should give up only when the queue is known.
+  if (scheduler_.loading() == core::Scheduler::Loading::Queue && !message.held.empty()) {
+    std::erase_if(parked_hellos_, [&](const ParkedHello& parked) { return parked.peer == peer; });
+    if (parked_hellos_.size() < config_.sessions_max) parked_hellos_.push_back({peer, std::string(frame)});
     return;
   }
   if (message.version_min > kProtocolVersion || message.version_max < kProtocolVersion) {
@@ -155,9 +175,9 @@ void Broker::hello(const std::string& peer, const protocol::Envelope& envelope) 
     logging::info("device={} joined program={} slots={} handlers={} held={} abandoned={}", id, message.program,
                   message.device->slots, message.device->handlers.size(), message.held.size(), welcome.abandon.size());
   }
-  std::string frame;
-  protocol::encode(frame, envelope.correlation, welcome);
-  reply(session, std::move(frame));
+  std::string answer;
+  protocol::encode(answer, envelope.correlation, welcome);
+  reply(session, std::move(answer));
   carry_out();
 }
 
@@ -166,37 +186,49 @@ void Broker::refuse(std::string_view peer, std::uint64_t correlation, const Erro
   std::string frame;
   protocol::encode(frame, correlation, error);
   ++counters_.messages_out;
-  transport_.send(peer, std::move(frame));  // best effort: this peer has no session to keep it for
+  transport_.send(peer, std::move(frame), nullptr);  // best effort: this peer has no session to keep it for
 }
 
 bool Broker::fail(Session& session, std::uint64_t correlation, const Error& error) {
   if (error.code == ErrorCode::Malformed) ++counters_.malformed;
   std::string frame;
   protocol::encode(frame, correlation, ErrorReply{error.code, error.detail, {}, {}, {}});
-  reply(session, std::move(frame));
+  // What is refused may reveal what is known, as an answer does.
+  reply(session, std::move(frame), session.kind == PeerKind::Client ? appended_ : 0);
   return true;
 }
 
 void Broker::reply(Session& session, std::string&& frame, store::Position after) {
   session.outbox_bytes += frame.size();
-  session.outbox.push_back({std::move(frame), after});
+  if (after == 0) {
+    session.outbox.push_back(std::move(frame));
+  } else {
+    session.deferred.push_back({std::move(frame), after});
+  }
   if (!session.in_flush_list) {
     session.in_flush_list = true;
     unsent_.push_back(session.routing_id);
   }
 }
 
+// An order to a worker: none overtakes an assign that still waits.
+void Broker::order(Session& session, std::string&& frame, store::Position after) {
+  session.orders_after = std::max(session.orders_after, after);
+  reply(session, std::move(frame), session.orders_after);
+}
+
 Status Broker::flush() {
   const Result<store::Position> durable = store_.durable();
   if (!durable.ok()) return durable.error();
+  durable_ = durable.value();
   blocked_ = false;
   std::vector<std::string> waiting;
   waiting.swap(unsent_);
   for (std::string& peer : waiting) {
     Session* session = sessions_.find(peer);
     if (session == nullptr) continue;
-    if (!flush(*session, durable.value())) continue;  // closed
-    if (session->outbox.empty()) {
+    if (!flush(*session)) continue;  // closed
+    if (session->outbox.empty() && session->deferred.empty()) {
       session->in_flush_list = false;
     } else {
       unsent_.push_back(std::move(peer));
@@ -206,33 +238,45 @@ Status Broker::flush() {
 }
 
 // Sends what may be sent. False if the session was closed over it.
-bool Broker::flush(Session& session, store::Position durable) {
-  while (!session.outbox.empty() && session.outbox.front().after <= durable) {
-    std::string frame = std::move(session.outbox.front().frame);
-    const std::size_t bytes = frame.size();
-    switch (transport_.send(session.routing_id, std::move(frame))) {
-      case net::Sent::Yes:
-        ++counters_.messages_out;
-        session.outbox_bytes -= bytes;
-        session.outbox.pop_front();
-        break;
-      case net::Sent::WouldBlock:
-        session.outbox.front().frame = std::move(frame);
-        blocked_ = true;
-        if (session.outbox_bytes <= config_.outbox_bytes_max) return true;
-        ++counters_.peers_cut;
-        logging::warn("a peer was cut: {} bytes wait for it and it does not read", session.outbox_bytes);
-        if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
-        close(session);
-        return false;
-      case net::Sent::NoPeer:
-        // It will connect again and say hello; what it holds is settled then, or when its lease is over.
-        if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
-        close(session);
-        return false;
-    }
+bool Broker::flush(Session& session) {
+  bool open = true;
+  while (open && !session.outbox.empty()) {
+    if (!send(session, session.outbox.front(), open)) return open;
+    session.outbox.pop_front();
   }
-  return true;
+  while (open && !session.deferred.empty() && session.deferred.front().after <= durable_) {
+    if (!send(session, session.deferred.front().frame, open)) return open;
+    session.deferred.pop_front();
+  }
+  if (session.deferred.empty()) session.orders_after = 0;
+  return open;
+}
+
+// False if the frame was not sent; `open`: whether the session still stands.
+bool Broker::send(Session& session, std::string& frame, bool& open) {
+  const std::size_t bytes = frame.size();
+  std::string leaving = std::move(frame);
+  // The socket would take a thousand frames of any size.
+  const bool enough = session.unsent->load(std::memory_order_relaxed) > config_.socket_bytes_max;
+  switch (enough ? net::Sent::WouldBlock : transport_.send(session.routing_id, std::move(leaving), session.unsent)) {
+    case net::Sent::Yes:
+      ++counters_.messages_out;
+      session.outbox_bytes -= bytes;
+      return true;
+    case net::Sent::WouldBlock:
+      frame = std::move(leaving);
+      blocked_ = true;
+      if (session.unread_bytes() <= config_.outbox_bytes_max) return false;
+      ++counters_.peers_cut;
+      logging::warn("a peer was cut: {} bytes wait for it and it does not read", session.unread_bytes());
+      break;
+    case net::Sent::NoPeer:
+      break;  // it will connect again and say hello; what it holds is settled then, or by its lease
+  }
+  if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
+  close(session);
+  open = false;
+  return false;
 }
 
 void Broker::close(Session& session) { sessions_.close(session); }

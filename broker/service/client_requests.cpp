@@ -7,6 +7,13 @@ namespace {
 constexpr std::size_t kLogAnswerBytes = std::size_t{1} << 20;
 }
 
+namespace {
+
+constexpr const char* kLoading = "main has just started and is still loading what it kept; try again in a moment";
+constexpr Duration kLoadingRetry = std::chrono::milliseconds(100);
+
+}  // namespace
+
 bool Broker::handle_client(Session& session, const protocol::Envelope& envelope) {
   switch (envelope.type) {
     case MessageType::Submit: on_submit(session, envelope); return true;
@@ -38,12 +45,22 @@ void Broker::on_submit(Session& session, const protocol::Envelope& envelope) {
     fail(session, envelope.correlation, decoded.error());
     return;
   }
+  if (!loaded()) {
+    for (const SubmitItem& item : submit_.tasks) {
+      if (item.id && still_loading(session, envelope.correlation, {*item.id})) return;
+    }
+  }
+  if (const auto why = full()) {
+    busy(session, envelope.correlation, *why, config_.scheduler.busy_retry_after);
+    return;
+  }
   auto outcome = scheduler_.submit(submit_, submit_.notify ? session.watcher : 0, now_, effects_);
   if (const auto* refused = std::get_if<core::BatchError>(&outcome)) {
+    if (refused->error.code == ErrorCode::Busy) ++counters_.busy;
     std::string frame;
     protocol::encode(frame, envelope.correlation,
                      ErrorReply{refused->error.code, refused->error.detail, refused->index, {}, refused->retry_after});
-    reply(session, std::move(frame));
+    reply(session, std::move(frame), appended_);
     return;
   }
   const auto& accepted = std::get<core::SubmitOutcome>(outcome);
@@ -62,11 +79,46 @@ void Broker::on_submit(Session& session, const protocol::Envelope& envelope) {
   reply(session, std::move(frame), appended_);
   if (!submit_.notify) return;
   for (const std::uint64_t i : accepted.known) watch(session, accepted.tasks[i]);
+  read_results(session, std::exchange(to_read_, {}));
+}
+
+bool Broker::busy(Session& session, std::uint64_t correlation, const std::string& why, Duration retry_after) {
+  ++counters_.busy;
+  std::string frame;
+  protocol::encode(frame, correlation, ErrorReply{ErrorCode::Busy, why, {}, {}, retry_after});
+  reply(session, std::move(frame));
+  return true;
+}
+
+// Why nothing more is taken now, whatever it is.
+std::optional<std::string> Broker::full() const {
+  if (store_.backlog_bytes() > config_.backlog_bytes_max) {
+    return "main's disk is behind: " + std::to_string(store_.backlog_bytes()) +
+           " bytes wait to be written; try again later";
+  }
+  if (const store::Space space = store_.space(); space.low) {
+    return "main's disk is nearly full: " + std::to_string(space.free_bytes >> 20) +
+           " MiB are free; free some space, or lower --disk-reserve";
+  }
+  return std::nullopt;
+}
+
+// True if the request was refused, since it asks about tasks of former runs that are not known yet.
+bool Broker::still_loading(Session& session, std::uint64_t correlation, const std::vector<TaskId>& ids) {
+  if (loaded()) return false;
+  for (const TaskId& id : ids) {
+    if (not_loaded(id)) return busy(session, correlation, kLoading, kLoadingRetry);
+  }
+  return false;
 }
 
 void Broker::watch(Session& session, core::TaskIndex task) {
   if (is_final(scheduler_.task(task).status)) {
-    gather_result(session, task);
+    if (scheduler_.tasks().find_ending(task)->absent) {
+      to_read_.push_back(scheduler_.task(task).id);
+    } else {
+      gather_result(session, task, nullptr);
+    }
     return;
   }
   if (scheduler_.watch(task, session.watcher)) return;
@@ -82,6 +134,7 @@ void Broker::on_wait(Session& session, const protocol::Envelope& envelope) {
     fail(session, envelope.correlation, decoded.error());
     return;
   }
+  if (still_loading(session, envelope.correlation, ids_.ids)) return;
   std::vector<TaskId> unknown;
   std::vector<core::TaskIndex> known;
   for (const TaskId& id : ids_.ids) {
@@ -93,8 +146,9 @@ void Broker::on_wait(Session& session, const protocol::Envelope& envelope) {
   }
   std::string frame;
   protocol::encode_ids(frame, MessageType::Waiting, envelope.correlation, unknown);
-  reply(session, std::move(frame));
+  reply(session, std::move(frame), appended_);
   for (const core::TaskIndex task : known) watch(session, task);
+  read_results(session, std::exchange(to_read_, {}));
 }
 
 void Broker::on_forget(Session& session, const protocol::Envelope& envelope) {
@@ -121,17 +175,27 @@ void Broker::on_get(Session& session, const protocol::Envelope& envelope) {
     fail(session, envelope.correlation, decoded.error());
     return;
   }
-  std::vector<std::optional<TaskReport>> reports;
+  if (still_loading(session, envelope.correlation, request.ids)) return;
+  if (session.unread_bytes() > config_.outbox_bytes_max / 4) {
+    busy(session, envelope.correlation, "this connection has not read what it asked for before; read it first",
+         config_.scheduler.busy_retry_after);
+    return;
+  }
   std::size_t bytes = 0;
+  bool absent = false;
   for (const TaskId& id : request.ids) {
     const core::TaskIndex task = scheduler_.find(id);
-    if (!task) {
-      reports.emplace_back();
-      continue;
+    if (!task) continue;
+    const core::Payload& payload = scheduler_.task(task).payload;
+    const core::Ending* ending = scheduler_.tasks().find_ending(task);
+    if (request.payload) {
+      bytes += payload.size();
+      absent = absent || payload.is_absent();
     }
-    reports.emplace_back(scheduler_.report(task, request.payload, request.result));
-    const TaskReport& report = *reports.back();
-    bytes += report.payload.value_or("").size() + report.result_data.value_or("").size() + report.logs.size();
+    if (request.result && ending != nullptr) {
+      bytes += ending->stored_bytes;
+      absent = absent || ending->absent;
+    }
     if (bytes > kMessageBytesMax - (kMessageBytesMax / 8) && request.ids.size() > 1) {
       fail(
           session, envelope.correlation,
@@ -139,15 +203,22 @@ void Broker::on_get(Session& session, const protocol::Envelope& envelope) {
       return;
     }
   }
-  std::string frame;
-  protocol::encode_tasks(frame, envelope.correlation, reports, std::nullopt);
-  reply(session, std::move(frame), appended_);
+  if (!absent) {
+    send_tasks(session, envelope.correlation, request, nullptr);
+  } else if (!read_tasks(session, envelope.correlation, request)) {
+    busy(session, envelope.correlation, "main is reading as much from its store as it may at a time; try again later",
+         config_.scheduler.busy_retry_after);
+  }
 }
 
 void Broker::on_list(Session& session, const protocol::Envelope& envelope) {
   List request;
   if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
     fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  if (!loaded()) {
+    busy(session, envelope.correlation, kLoading, kLoadingRetry);
     return;
   }
   std::optional<std::uint64_t> next_cursor;
@@ -165,6 +236,11 @@ void Broker::on_cancel(Session& session, const protocol::Envelope& envelope) {
     fail(session, envelope.correlation, decoded.error());
     return;
   }
+  if (scheduler_.loading() == core::Scheduler::Loading::Queue) {
+    busy(session, envelope.correlation, kLoading, kLoadingRetry);
+    return;
+  }
+  if (still_loading(session, envelope.correlation, ids_.ids)) return;
   Cancelled answer;
   for (const TaskId& id : ids_.ids) answer.cancelled.push_back(scheduler_.cancel(id, now_, effects_));
   carry_out();
@@ -178,6 +254,11 @@ void Broker::on_retry(Session& session, const protocol::Envelope& envelope) {
     fail(session, envelope.correlation, decoded.error());
     return;
   }
+  if (scheduler_.loading() == core::Scheduler::Loading::Queue) {
+    busy(session, envelope.correlation, kLoading, kLoadingRetry);
+    return;
+  }
+  if (still_loading(session, envelope.correlation, ids_.ids)) return;
   Cancelled answer;
   for (const TaskId& id : ids_.ids) answer.cancelled.push_back(scheduler_.retry(id, now_, effects_));
   carry_out();
@@ -207,6 +288,10 @@ void Broker::on_device(Session& session, const protocol::Envelope& envelope) {
   DeviceControl request;
   if (const Status decoded = protocol::decode(envelope.body, request); !decoded.ok()) {
     fail(session, envelope.correlation, decoded.error());
+    return;
+  }
+  if (scheduler_.loading() == core::Scheduler::Loading::Queue) {
+    busy(session, envelope.correlation, kLoading, kLoadingRetry);
     return;
   }
   const core::DeviceIndex device = scheduler_.find_device(request.device_id);
@@ -249,6 +334,7 @@ void Broker::on_why(Session& session, const protocol::Envelope& envelope) {
   }
   std::string frame;
   if (request.id) {
+    if (still_loading(session, envelope.correlation, {*request.id})) return;
     const core::TaskIndex task = scheduler_.find(*request.id);
     if (!task) {
       fail(session, envelope.correlation, {ErrorCode::NotFound, "no task " + request.id->text()});
@@ -284,7 +370,7 @@ void Broker::on_devices(Session& session, const protocol::Envelope& envelope) {
   }
   std::string frame;
   protocol::encode(frame, envelope.correlation, reports);
-  reply(session, std::move(frame));
+  reply(session, std::move(frame), appended_);
 }
 
 void Broker::on_logs(Session& session, const protocol::Envelope& envelope) {

@@ -1,8 +1,10 @@
 // retire-cluster-main: where the real world is plugged in, and nothing else.
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <iostream>
@@ -48,6 +50,14 @@ struct Options {
   double lease = 30;
   double age_after = 0;
   bool insecure = false;
+  std::uint64_t max_queued = 10'000'000;
+  std::uint64_t max_queued_mib = 16'384;
+  std::uint64_t memory_budget = 256;
+  double history_age = 7 * 24 * 3600;
+  std::uint64_t history_count = 1'000'000;
+  std::uint64_t history_mib = 1'024;
+  std::uint64_t max_connections = 20'000;
+  std::uint64_t disk_reserve = 512;
 };
 
 void declare(config::Flags& flags, Options& options) {
@@ -77,6 +87,30 @@ void declare(config::Flags& flags, Options& options) {
            "wait after which a task counts as one priority higher, again and again; 0: never")
       .value_name("SECONDS")
       .range(0, 1e9);
+  flags.add("max-queued", options.max_queued, "tasks that may wait; beyond it submissions are told to come again")
+      .value_name("COUNT")
+      .range(1, 1e9);
+  flags.add("max-queued-mib", options.max_queued_mib, "the same in MiB of their payloads")
+      .value_name("MIB")
+      .range(1, 1e9);
+  flags.add("memory-budget", options.memory_budget, "MiB of payloads and results kept in memory beside the store")
+      .value_name("MIB")
+      .range(0, 1e9);
+  flags.add("history-age", options.history_age, "how long finished tasks are kept")
+      .value_name("SECONDS")
+      .range(1, 3.2e9);
+  flags.add("history-count", options.history_count, "how many finished tasks are kept, at most")
+      .value_name("COUNT")
+      .range(1, 1e9);
+  flags.add("history-mib", options.history_mib, "MiB of payloads and results of finished tasks that are kept, at most")
+      .value_name("MIB")
+      .range(1, 1e9);
+  flags.add("max-connections", options.max_connections, "connections that are let in at the same time")
+      .value_name("COUNT")
+      .range(1, 1e6);
+  flags.add("disk-reserve", options.disk_reserve, "MiB to be left free on the disk: with less, submissions are refused")
+      .value_name("MIB")
+      .range(0, 1e9);
   flags.add("insecure", options.insecure, "no keys: anybody who reaches the port may join and submit");
   flags.after([&options](const config::Parsed&) -> Status {
     if (options.offline_after <= options.heartbeat_interval) {
@@ -92,6 +126,37 @@ void declare(config::Flags& flags, Options& options) {
     return ok_status();
   });
   flags.add_init_config();
+}
+
+// Each connection is a descriptor; where the soft limit is lower than the hard one, it need not be.
+void allow_connections(std::uint64_t connections) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = connections + 256;
+  if (limit.rlim_cur < wanted) {
+    limit.rlim_cur = limit.rlim_max == RLIM_INFINITY ? wanted : std::min<rlim_t>(wanted, limit.rlim_max);
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  if (limit.rlim_cur < wanted) {
+    logging::info("the system lets {} files be open at a time, fewer than --max-connections {} need", limit.rlim_cur,
+                  connections);
+  }
+}
+
+void tell_store(const store::Store& store, const std::string& data_dir, std::uint64_t epoch) {
+  if (!store.is_durable()) {
+    logging::warn("tasks are kept in memory only: what is queued is gone when main stops (run {})", epoch);
+    return;
+  }
+  const store::Opened opened = store.opened();
+  logging::info("tasks are kept in {}/store (run {}): {}, batches={}", data_dir, epoch,
+                opened.fresh   ? "new"
+                : opened.clean ? "the last main stopped in order"
+                               : "the last main did not stop in order",
+                opened.batches);
+  if (opened.dropped_batches > 0) {
+    logging::warn("the last thing that was written was incomplete and is dropped: nobody was told of it");
+  }
 }
 
 int fail(const Error& error) {
@@ -121,7 +186,10 @@ int run(int argc, char** argv) {
   if (!data_dir.ok()) return fail(data_dir.error());
   const Result<std::uint64_t> epoch = data_dir.value().next_epoch();
   if (!epoch.ok()) return fail(epoch.error());
-  Result<std::unique_ptr<store::Store>> store = store::open_store("memory:");
+  store::StoreOptions where;
+  where.directory = options.data_dir + "/store";
+  where.reserve_bytes = options.disk_reserve << 20;
+  Result<std::unique_ptr<store::Store>> store = store::open_store(options.store, where);
   if (!store.ok()) return fail(store.error());
 
   BrokerConfig config;
@@ -130,10 +198,18 @@ int run(int argc, char** argv) {
   config.scheduler.age_after = from_seconds(options.age_after);
   config.heartbeat = from_seconds(options.heartbeat_interval);
   config.epoch = epoch.value();
+  config.scheduler.waiting_tasks_max = options.max_queued;
+  config.scheduler.waiting_bytes_max = options.max_queued_mib << 20;
+  config.scheduler.memory_budget = options.memory_budget << 20;
+  config.scheduler.history_age_max = from_seconds(options.history_age);
+  config.scheduler.history_tasks_max = options.history_count;
+  config.scheduler.history_bytes_max = options.history_mib << 20;
+  config.sessions_max = options.max_connections;
   std::random_device random;
   config.seed = (std::uint64_t{random()} << 32) | random();
 
   catch_signals();
+  allow_connections(options.max_connections);
   net::Context context;
   Result<net::Router> router = net::Router::bind(context, {options.host, options.port}, {});
   if (!router.ok()) return fail(router.error());
@@ -141,13 +217,14 @@ int run(int argc, char** argv) {
 
   logging::warn("connections are not encrypted and need no key yet: anybody who reaches {} may join and submit{}",
                 address.text(), address.is_loopback() ? "" : "; bind to 127.0.0.1 unless you trust this network");
-  logging::warn("tasks are kept in memory only: what is queued is gone when main stops (run {})", config.epoch);
+  tell_store(*store.value(), options.data_dir, config.epoch);
   std::cout << "listening on tcp://" << address.text() << std::endl;
 
   RouterTransport transport(std::move(router.value()));
   Broker broker(config, transport, *store.value());
   const Status status = run_broker(broker, transport, *store.value(), stop_requested, wake_pipe[0]);
   if (!status.ok()) return fail(status.error());
+  if (const Status closed = store.value()->close(); !closed.ok()) return fail(closed.error());
   logging::info("stopped: messages_in={} messages_out={} malformed={}", broker.counters().messages_in,
                 broker.counters().messages_out, broker.counters().malformed);
   return 0;

@@ -50,7 +50,8 @@ void SessionTable::bind_device(Session& session, core::DeviceIndex device) {
 void SessionTable::close_silent(TimePoint before) {
   std::vector<Session*> silent;
   for (const auto& [routing_id, session] : sessions_) {
-    if (session->heard_at < before && session->outbox.empty() && !session->gathering) silent.push_back(session.get());
+    if (session->heard_at < before && session->outbox.empty() && session->deferred.empty() && !session->gathering)
+      silent.push_back(session.get());
   }
   for (Session* session : silent) close(*session);
 }

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,6 +16,7 @@
 #include "broker/core/tasks.hpp"
 #include "broker/store/store.hpp"
 #include "common/model/messages.hpp"
+#include "common/net/socket.hpp"
 #include "common/protocol/codec.hpp"
 
 namespace retire::service {
@@ -42,14 +44,28 @@ struct Session {
   std::vector<std::pair<core::DeviceIndex, std::uint32_t>> result_devices;
   bool gathering = false;
 
-  // Frames in the order they must arrive, each to be sent when the store has reached its position.
+  // Attempts to be assigned, in the order of their numbers, from the first whose payload is still fetched.
+  struct Pending {
+    AttemptId attempt;
+    std::optional<std::string> fetched;
+  };
+  std::deque<Pending> pending;
+
+  // Frames that may leave now; and those that must wait for the store to reach a position. Each in order.
   struct Outgoing {
     std::string frame;
     store::Position after = 0;
   };
-  std::deque<Outgoing> outbox;
-  std::size_t outbox_bytes = 0;
+  std::deque<std::string> outbox;
+  std::deque<Outgoing> deferred;
+  std::size_t outbox_bytes = 0;                                        // of both
+  net::Unsent unsent = std::make_shared<std::atomic<std::size_t>>(0);  // given to the socket, which still has them
+  store::Position assigns_after = 0;                                   // of the assign that is gathered
+  store::Position orders_after = 0;  // an assign waits for it, and so must all orders after it
   bool in_flush_list = false;
+
+  // Bytes that main holds for a peer which does not read.
+  std::size_t unread_bytes() const { return outbox_bytes + unsent->load(std::memory_order_relaxed); }
 };
 
 class SessionTable {

@@ -13,7 +13,8 @@ class Transport {
   virtual ~Transport() = default;
   // The next frame and the connection it came by; `frame` lives until the next call.
   virtual net::Received receive(std::string& peer, std::string_view& frame) = 0;
-  virtual net::Sent send(std::string_view peer, std::string&& frame) = 0;
+  // Counts the frame in `unsent` until it has left.
+  virtual net::Sent send(std::string_view peer, std::string&& frame, const net::Unsent& unsent) = 0;
 };
 
 class RouterTransport final : public Transport {
@@ -24,7 +25,9 @@ class RouterTransport final : public Transport {
     frame = frame_.bytes();
     return received;
   }
-  net::Sent send(std::string_view peer, std::string&& frame) override { return router_.send(peer, std::move(frame)); }
+  net::Sent send(std::string_view peer, std::string&& frame, const net::Unsent& unsent) override {
+    return router_.send(peer, std::move(frame), unsent);
+  }
   const net::Router& router() const { return router_; }
 
  private:

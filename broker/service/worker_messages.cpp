@@ -14,6 +14,14 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
     return false;
   };
 
+  // Such a worker said that it held nothing. Nothing is decided about attempts while only some of them are known, and a
+  // result that is not acknowledged is sent again.
+  const bool loading = scheduler_.loading() == core::Scheduler::Loading::Queue;
+  if (loading && (envelope.type == MessageType::Finished || envelope.type == MessageType::Started ||
+                  envelope.type == MessageType::Returned)) {
+    return true;
+  }
+
   switch (envelope.type) {
     case MessageType::Finished: {
       if (!readable(protocol::decode(envelope.body, finished_))) return true;
@@ -46,7 +54,7 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
       if (const bool paused = !heartbeat_.paused.empty(); paused != scheduler_.device(device).paused) {
         logging::info("device={} {}{}", name(), paused ? "is paused: " : "takes work again", heartbeat_.paused);
       }
-      scheduler_.heartbeat(device, heartbeat_, now_, effects_);
+      if (!loading) scheduler_.heartbeat(device, heartbeat_, now_, effects_);
       std::string frame;
       protocol::encode(frame, envelope.correlation, Heartbeat{});
       reply(session, std::move(frame));
@@ -71,7 +79,7 @@ bool Broker::handle_worker(Session& session, const protocol::Envelope& envelope)
       break;
     case MessageType::Goodbye:
       logging::info("device={} left", name());
-      scheduler_.left(device, now_, effects_);
+      if (!loading) scheduler_.left(device, now_, effects_);
       carry_out();
       close(session);
       return true;

@@ -39,7 +39,17 @@ void* open(Context& context, int type, const SocketOptions& options) {
   return socket;
 }
 
-void free_string(void* /*data*/, void* hint) { delete static_cast<std::string*>(hint); }
+struct OwnedFrame {
+  std::string bytes;
+  Unsent unsent;
+};
+
+// Called by libzmq's I/O thread.
+void free_frame(void* /*data*/, void* hint) {
+  auto* owned = static_cast<OwnedFrame*>(hint);
+  if (owned->unsent != nullptr) owned->unsent->fetch_sub(owned->bytes.size(), std::memory_order_relaxed);
+  delete owned;
+}
 
 }  // namespace
 
@@ -91,10 +101,11 @@ void Socket::discard_rest(Frame& frame) {
   }
 }
 
-Sent Socket::send_owned(std::string&& frame) {
-  auto* owned = new std::string(std::move(frame));
+Sent Socket::send_owned(std::string&& frame, const Unsent& unsent) {
+  auto* owned = new OwnedFrame{std::move(frame), unsent};
+  if (unsent != nullptr) unsent->fetch_add(owned->bytes.size(), std::memory_order_relaxed);
   zmq_msg_t message;
-  if (zmq_msg_init_data(&message, owned->data(), owned->size(), free_string, owned) != 0) {
+  if (zmq_msg_init_data(&message, owned->bytes.data(), owned->bytes.size(), free_frame, owned) != 0) {
     delete owned;
     RC_ASSERT(false);
   }
@@ -102,7 +113,9 @@ Sent Socket::send_owned(std::string&& frame) {
     if (zmq_msg_send(&message, handle_, ZMQ_DONTWAIT) >= 0) return Sent::Yes;
     if (errno == EINTR) continue;
     const int error = errno;
-    frame = std::move(*owned);  // given back: nothing was sent
+    frame = std::move(owned->bytes);  // given back: nothing was sent
+    if (unsent != nullptr) unsent->fetch_sub(frame.size(), std::memory_order_relaxed);
+    owned->unsent = nullptr;
     zmq_msg_close(&message);
     RC_ASSERT(error == EAGAIN || error == EHOSTUNREACH);
     return error == EAGAIN ? Sent::WouldBlock : Sent::NoPeer;
@@ -160,9 +173,9 @@ Sent Router::address_to(std::string_view peer) {
   }
 }
 
-Sent Router::send(std::string_view peer, std::string&& frame) {
+Sent Router::send(std::string_view peer, std::string&& frame, const Unsent& unsent) {
   const Sent addressed = address_to(peer);
-  return addressed == Sent::Yes ? send_owned(std::move(frame)) : addressed;
+  return addressed == Sent::Yes ? send_owned(std::move(frame), unsent) : addressed;
 }
 
 Sent Router::send(std::string_view peer, Frame&& frame) {
@@ -189,7 +202,7 @@ Received Dealer::receive(Frame& frame) {
   return Received::Malformed;
 }
 
-Sent Dealer::send(std::string&& frame) { return send_owned(std::move(frame)); }
+Sent Dealer::send(std::string&& frame) { return send_owned(std::move(frame), nullptr); }
 Sent Dealer::send(Frame&& frame) { return send_frame(std::move(frame)); }
 
 struct Poller::Items {

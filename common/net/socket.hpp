@@ -4,6 +4,7 @@
 // Nothing here blocks but Poller::wait().
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -64,6 +65,10 @@ struct SocketOptions {
   std::int64_t message_bytes_max = std::int64_t{32} << 20;  // a peer that sends more is disconnected
 };
 
+// Bytes of frames that were given to the socket and that it has not passed on to the system yet. A high-water mark
+// counts messages of any size; whoever must bound memory counts bytes. Changed by libzmq's I/O thread too.
+using Unsent = std::shared_ptr<std::atomic<std::size_t>>;
+
 class Socket {
  public:
   Socket(Socket&& other) noexcept;
@@ -74,7 +79,7 @@ class Socket {
  protected:
   explicit Socket(void* handle) : handle_(handle) {}
   Received receive_part(Frame& frame, bool& more);
-  Sent send_owned(std::string&& frame);
+  Sent send_owned(std::string&& frame, const Unsent& unsent);
   Sent send_frame(Frame&& frame);
   void discard_rest(Frame& frame);
   void* handle_;
@@ -89,7 +94,8 @@ class Router : public Socket {
   const Address& address() const { return address_; }
 
   Received receive(std::string& peer, Frame& frame);
-  Sent send(std::string_view peer, std::string&& frame);
+  // Counts the frame in `unsent` for as long as the socket keeps it; null: not counted.
+  Sent send(std::string_view peer, std::string&& frame, const Unsent& unsent = nullptr);
   Sent send(std::string_view peer, Frame&& frame);  // passes on what was received, without a copy
 
  private:

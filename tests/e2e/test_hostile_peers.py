@@ -418,7 +418,6 @@ def test_a_flood_of_garbage_from_many_peers(cluster: Cluster) -> None:
         peer.close()
 
 
-@pytest.mark.xfail(strict=True, reason="ZeroMQ keeps 1,000 messages of any size, which main does not count")
 def test_what_is_kept_for_a_client_that_never_reads_is_bounded(cluster: Cluster) -> None:
     task_id = cluster.submit("echo", "x" * 1_000_000)
     assert cluster.wait(task_id).success

@@ -12,18 +12,32 @@ from harness.cluster import QUICK_LOSS, Cluster, Main
 from harness.waiting import eventually
 
 
+FORGETFUL = (*QUICK_LOSS, "--store", "memory:")
+
+
 @pytest.fixture
 def cluster(own_cluster: Callable[..., Cluster]) -> Cluster:
-    return own_cluster(*QUICK_LOSS)
+    """Its main keeps nothing."""
+    return own_cluster(*FORGETFUL)
 
 
-def restart(cluster: Cluster, how: str) -> None:
+@pytest.fixture
+def durable(own_cluster: Callable[..., Cluster]) -> Cluster:
+    """A main with the store that is the default; its lease is long, so that nothing is lost to a busy machine."""
+    return own_cluster("--heartbeat-interval", "0.3")
+
+
+def restart(cluster: Cluster, how: str, *flags: str) -> None:
     """On the same port and data directory."""
     if how == "stop":
         assert cluster.main.stop() == 0
     else:
         cluster.main.kill()
-    cluster.main = Main(cluster.main.home, *QUICK_LOSS, port=cluster.main.port)
+    cluster.main = Main(cluster.main.home, *(flags or FORGETFUL), port=cluster.main.port)
+
+
+def restart_durable(cluster: Cluster, how: str, *flags: str) -> None:
+    restart(cluster, how, "--heartbeat-interval", "0.3", *flags)
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
@@ -46,6 +60,84 @@ def test_a_worker_goes_on_when_main_was_restarted(cluster: Cluster, tmp_path: Pa
     assert worker.alive
     assert "joined main" in worker.stderr
     gate.touch()
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_durable_main_has_everything_and_repeats_nothing(durable: Cluster, tmp_path: Path, how: str) -> None:
+    worker = durable.worker("faithful", "--allow", "command", slots=2)
+    finished = durable.submit("echo", "kept")
+    result = durable.wait(finished)
+    failed = durable.submit("command", {"command": "exit 3", "check": True}, max_retries=0)
+    assert not durable.wait(failed).success
+    gate, runs = tmp_path / "gate", tmp_path / "runs"
+    running = [
+        durable.submit("command", {"command": f"echo run >> {runs}; until test -e {gate}; do sleep 0.02; done"})
+        for _ in range(2)
+    ]
+    for task_id in running:
+        durable.until(task_id, "running")
+    queued = [durable.submit("echo", n) for n in range(50)]
+    nobody = durable.submit("no_such_type", 1, priority="high", group="g", metadata={"a": 1})
+
+    restart_durable(durable, how)
+    durable.main.line(r"queue loaded: waiting=51 running=2")
+    durable.joined(worker)
+    assert durable.wait(finished) == result
+    assert durable.status(failed) == "failed"
+    again = durable.client.get_task(failed)
+    assert again is not None and [e["outcome"] for e in again.error_history] == ["failed"]
+    task = durable.client.get_task(nobody)
+    assert task is not None
+    assert (task.status.value, task.priority.name, task.group, task.metadata) == ("queued", "HIGH", "g", {"a": 1})
+    gate.touch()
+    for task_id in running:
+        assert durable.wait(task_id).success
+    for n, task_id in enumerate(queued):
+        assert durable.wait(task_id).result_data == {"echo": n}
+    assert runs.read_text() == "run\n" * 2, "what was running went on and was not repeated"
+    # In the order in which they were submitted.
+    ended = [durable.wait(task_id).started_at for task_id in queued]
+    assert ended[0] <= ended[-1]
+
+
+def test_what_waits_is_run_after_a_restart_by_a_worker_that_comes_later(durable: Cluster) -> None:
+    """With payloads for which there is no room in memory."""
+    restart_durable(durable, "kill", "--memory-budget", "0")
+    ids = [durable.submit("echo", ["x" * 1000, n]) for n in range(200)]
+    restart_durable(durable, "kill", "--memory-budget", "0")
+    again = durable.submit("echo", ["x" * 1000, 7], task_id=ids[7])
+    assert again == ids[7], "the same content changes nothing"
+    with pytest.raises(Exception, match="in use for other content"):
+        durable.submit("echo", ["y" * 1000, 7], task_id=ids[7])
+    durable.worker("late", slots=2)
+    for n, task_id in enumerate(ids):
+        assert durable.wait(task_id).result_data == {"echo": ["x" * 1000, n]}
+    restart_durable(durable, "kill", "--memory-budget", "0")
+    for n, task_id in enumerate(ids):
+        assert durable.wait(task_id).result_data == {"echo": ["x" * 1000, n]}
+    task = durable.client.get_task(ids[3])
+    assert task is not None and task.payload == ["x" * 1000, 3]
+
+
+def test_a_client_that_waits_over_a_restart_gets_its_result(durable: Cluster) -> None:
+    task_id = durable.submit("echo", "patience")
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(durable.client.wait, task_id, 60)
+        restart_durable(durable, "kill")
+        durable.worker("late")
+        assert waiting.result(60).result_data == {"echo": "patience"}
+
+
+def test_a_device_stays_drained_and_a_cancelled_task_cancelled(durable: Cluster) -> None:
+    worker = durable.worker("tired")
+    assert durable.cli("retire-cluster", "device", "drain", "tired").status == 0
+    task_id = durable.submit("no_such_type", 1)
+    assert durable.client.cancel_task(task_id)
+    restart_durable(durable, "kill")
+    durable.joined(worker)
+    assert durable.status(task_id) == "cancelled"
+    waits = durable.submit("echo", 1)
+    assert durable.client.explain(waits)["devices"][0]["verdict"] == "draining"
 
 
 def test_a_client_goes_on_and_is_told_what_is_gone(cluster: Cluster) -> None:

@@ -21,17 +21,15 @@ void Auditor::trace(std::string_view bytes) {
   for (const char byte : bytes) trace_ = (trace_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3ull;
 }
 
-void Auditor::on_restart() {
+void Auditor::on_restart(const std::vector<TaskId>& kept) {
   marks_.hit("main started");
   ++starts_;
   devices_by_connection_.clear();
   known_connections_.clear();
-  told_.clear();
-  may_change_.clear();
-  executions_.clear();
-  retries_.clear();
   order_.clear();
+  for (const TaskId& task : kept) order_[task] = ++received_;
   given_.clear();
+  decided_.clear();
   counters_ = {};
   paused_ = false;
   paused_types_.clear();
@@ -40,6 +38,17 @@ void Auditor::on_restart() {
   group_served_.clear();
   newest_attempt_ = 0;
   ledger_.restart();
+  if (durable_) {
+    if (starts_ > 1) marks_.hit("main remembered over a restart", kept.empty() ? 0 : 1);
+    for (const TaskId& task : accepted_) {
+      if (!order_.contains(task)) breach(name(task) + " was acknowledged and is gone after a restart");
+    }
+    return;
+  }
+  told_.clear();
+  may_change_.clear();
+  executions_.clear();
+  retries_.clear();
 }
 
 void Auditor::on_received(const std::string& connection, std::string_view frame, TimePoint now) {
@@ -127,7 +136,7 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame, Tim
       } else if (!could_run(spec->second, devices_[device])) {
         breach(name(item.task) + " was assigned to " + device + ", which cannot run it");
       }
-      given_.push_back({item.task, device});
+      given_.push_back({item.task, item.attempt, device});
     }
   } else if (envelope.value().type == MessageType::Welcome) {
     Welcome welcome;
@@ -164,6 +173,10 @@ void Auditor::tell(const ResultItem& item) {
 
 void Auditor::on_accepted(const TaskId& task) { accepted_.insert(task); }
 
+void Auditor::on_lost(const TaskId& task) {
+  if (durable_ && accepted_.contains(task)) breach(name(task) + " was acknowledged and main does not know it");
+}
+
 void Auditor::on_result(const ResultItem& item) {
   if (!is_final(item.status)) breach(name(item.id) + " has a result and is not final");
   if (item.status == TaskStatus::Success && !item.data.value_or("").starts_with(item.id.bytes())) {
@@ -178,10 +191,24 @@ void Auditor::on_execution(const std::string& device, const TaskId& task, TimePo
   if (is_looked_at(task)) std::printf("%.3f runs on %s\n", to_seconds(now.time_since_epoch()), device.c_str());
   const auto spec = specs_.find(task);
   // A main that has lost its memory is given the task anew; what an earlier one has sent may still run.
-  const bool once = spec != specs_.end() && spec->second.requirements.at_most_once && starts_ == 1;
+  const bool once = spec != specs_.end() && spec->second.requirements.at_most_once && (starts_ == 1 || durable_);
   if (once && times > 1 + retries_[task]) {
     breach(name(task) + " may run only once and ran again");
   }
+}
+
+// Those that leave later (the payload is fetched first, or the dispatch must be durable) were first in line now.
+void Auditor::note_decided(const core::Scheduler& scheduler) {
+  decided_.clear();
+  if (!durable_) return;
+  scheduler.tasks().newest_first(0, [&](core::TaskIndex place) {
+    const core::Task& task = scheduler.task(place);
+    if (!task.attempt) return true;
+    const core::Attempt& attempt = scheduler.attempt(task.attempt);
+    if (attempt.assign == core::kNotSent) marks_.hit("payload fetched from the store");
+    decided_.insert(attempt.id);
+    return true;
+  });
 }
 
 void Auditor::mark_counters(const core::Scheduler& scheduler) {
@@ -201,6 +228,7 @@ void Auditor::mark_counters(const core::Scheduler& scheduler) {
   marks_.hit("at most once and lost", now.lost_once - counters_.lost_once);
   marks_.hit("retry by command", now.retried_by_command - counters_.retried_by_command);
   marks_.hit("retry on another device", now.avoided - counters_.avoided);
+  marks_.hit("attempt of a former main kept", now.readopted - counters_.readopted);
   counters_ = now;
 }
 

@@ -18,9 +18,10 @@ namespace retire::sim {
 
 class Auditor final : public WireObserver, public ClientObserver, public ExecutionObserver {
  public:
-  Auditor(Marks& marks, bool ageing, const core::SchedulerConfig& config)
+  Auditor(Marks& marks, bool ageing, bool durable, const core::SchedulerConfig& config)
       : marks_(marks),
         ageing_(ageing),
+        durable_(durable),
         config_(config),
         ledger_({config.offline_after, config.lease, config.frozen_after}) {}
 
@@ -28,8 +29,9 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void on_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
   void on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
   void on_turn(const core::Scheduler& scheduler, Now now) override;
-  void on_restart() override;
+  void on_restart(const std::vector<TaskId>& kept) override;
   void on_accepted(const TaskId& task) override;
+  void on_lost(const TaskId& task) override;
   void on_result(const ResultItem& item) override;
   void on_execution(const std::string& device, const TaskId& task, TimePoint now) override;
   void on_running(const Capabilities& device, const std::vector<TaskId>& running) override;
@@ -47,6 +49,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   };
   struct Given {
     TaskId task;
+    AttemptId attempt;
     std::string device;
   };
   void breach(const std::string& what) { breaches_.push_back(what); }
@@ -68,10 +71,12 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void check_resources(const std::vector<DeviceReport>& devices, const Reserved& reserved);
   void check_quarantine(const std::vector<DeviceReport>& devices);
   Reserved reserved(const core::Scheduler& scheduler) const;
+  void note_decided(const core::Scheduler& scheduler);
   void mark_counters(const core::Scheduler& scheduler);
 
   Marks& marks_;
   bool ageing_;
+  bool durable_;  // main remembers what it has acknowledged
   core::SchedulerConfig config_;
   Ledger ledger_;
   std::vector<std::string> breaches_;
@@ -84,9 +89,10 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::map<TaskId, Told> told_;
   std::set<TaskId> may_change_;  // retried by command
   std::set<TaskId> accepted_;
-  std::map<TaskId, int> executions_;  // in this epoch of main
+  std::map<TaskId, int> executions_;  // since main has remembered
   std::map<TaskId, int> retries_;     // by command
   std::vector<Given> given_;          // in this turn
+  std::set<AttemptId> decided_;       // by the end of the latest turn
   bool paused_ = false;
   std::set<std::string> paused_types_;
   std::set<std::string> quarantined_;

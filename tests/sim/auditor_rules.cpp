@@ -92,6 +92,7 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
     if (!scheduler.device(scheduler.find_device(id)).abandoned.empty()) unsettled_.insert(id);
   }
   const Reserved reserved = this->reserved(scheduler);
+  std::erase_if(given_, [&](const Given& given) { return decided_.contains(given.attempt); });
   check_given(devices);
   if (!ageing_) {
     check_order(scheduler, waiting, devices, reserved, now);
@@ -103,6 +104,7 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
   mark_counters(scheduler);
   ledger_.end_turn(now.monotonic);
   given_.clear();
+  note_decided(scheduler);
 }
 
 // What is reserved on each device, added up from what main says runs there.

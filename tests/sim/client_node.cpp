@@ -90,7 +90,9 @@ void ClientNode::turn(TimePoint now) {
   }
   if (core_.has_lost()) {
     marks_.hit("tasks gone with main, submitted again");
-    submit_again(core_.take_lost(), now);
+    const std::vector<TaskId> lost = core_.take_lost();
+    for (const TaskId& task : lost) observer_.on_lost(task);
+    submit_again(lost, now);
   }
 }
 

@@ -26,6 +26,7 @@ class ClientObserver {
  public:
   virtual ~ClientObserver() = default;
   virtual void on_accepted(const TaskId& task) = 0;
+  virtual void on_lost(const TaskId& task) = 0;  // main says that it does not know it
   virtual void on_result(const ResultItem& item) = 0;
 };
 

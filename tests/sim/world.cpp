@@ -1,6 +1,7 @@
 #include "tests/sim/world.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace retire::sim {
 namespace {
@@ -21,6 +22,8 @@ service::BrokerConfig broker_config(Rng& rng, bool ageing) {
   config.scheduler.quarantine_max = 60s;
   if (ageing) config.scheduler.age_after = 2s;
   config.scheduler.held_max = 4 + static_cast<std::uint32_t>(rng.below(60));
+  constexpr std::array<std::uint64_t, 3> kBudgets = {0, 60, std::uint64_t{1} << 20};
+  config.scheduler.memory_budget = kBudgets.at(rng.below(kBudgets.size()));
   return config;
 }
 
@@ -32,9 +35,10 @@ World::World(std::uint64_t seed, Marks& marks)
       rng_(seed * 0x9e3779b97f4a7c15ull + 1),
       faulty_(rng_.below(4) != 0),
       ageing_(rng_.below(8) == 0),
+      durable_(rng_.below(3) != 0),
       now_{TimePoint(1h), WallTime(Duration(1'700'000'000'000'000))},
       config_(broker_config(rng_, ageing_)),
-      auditor_(marks, ageing_, config_.scheduler),
+      auditor_(marks, ageing_, durable_, config_.scheduler),
       network_(rng_, serial_) {
   Faults faults;
   faults.delay_max = Duration(static_cast<std::int64_t>(200 + rng_.below(50'000)));
@@ -45,8 +49,8 @@ World::World(std::uint64_t seed, Marks& marks)
     faults.break_rate = rng_.unit() * 0.02;
   }
   network_.set_faults(faults);
-  main_ = std::make_unique<MainNode>(config_, network_, auditor_);
-  main_->start(seed);
+  main_ = std::make_unique<MainNode>(config_, durable_, network_, auditor_);
+  main_->start(seed, now_.monotonic);
   add_devices();
   const std::uint64_t clients = 1 + rng_.below(3);
   for (std::uint64_t i = 0; i < clients; ++i) {
@@ -216,7 +220,7 @@ void World::step(TimePoint until) {
   }
   if (main_up_at_ <= now) {
     main_up_at_ = TimePoint::max();
-    if (!main_->up()) main_->start(rng_.next());
+    if (!main_->up()) main_->start(rng_.next(), now);
   }
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     if (worker_up_at_[i] <= now) {
@@ -247,7 +251,7 @@ void World::heal() {
   none.delay_max = 1ms;
   network_.set_faults(none);
   main_->freeze(now);
-  if (!main_->up()) main_->start(rng_.next());
+  if (!main_->up()) main_->start(rng_.next(), now);
   main_up_at_ = TimePoint::max();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     workers_[i]->freeze(now);

@@ -40,6 +40,7 @@ class World {
   std::uint64_t serial_ = 0;
   bool faulty_;
   bool ageing_;
+  bool durable_;
   Now now_;
   service::BrokerConfig config_;
   Auditor auditor_;
