@@ -74,11 +74,11 @@ def program(name: str) -> str:
     sys.exit(f"bench: {name} is not built in {BUILD}; run: cmake --preset release && cmake --build --preset release")
 
 
-def wait_until(what: str, condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + START_DEADLINE_S
+def wait_until(what: str, condition: Callable[[], bool], deadline_s: float = START_DEADLINE_S) -> None:
+    deadline = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > deadline:
-            sys.exit(f"bench: {what} did not happen within {START_DEADLINE_S} s")
+            sys.exit(f"bench: {what} did not happen within {deadline_s:g} s")
         time.sleep(0.02)
 
 

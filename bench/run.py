@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import peers
@@ -16,21 +17,33 @@ from processes import SECONDS_MIN, Processes, long_enough, program, run_client, 
 
 PAYLOAD_BYTES = 64
 WINDOW = 10_000
+QUEUED = int(os.environ.get("BENCH_QUEUED", "1000000"))
+FINISHED = int(os.environ.get("BENCH_FINISHED", "2000000"))
 RELAY_WINDOW = 1_000
 SPAWN_WINDOW = 200
 
 
-def start_cluster(processes: Processes, directory: Path, slots: int, *flags: str) -> tuple[str, dict]:
-    """Main and one worker; returns main's address and the worker's record."""
+def start_main(processes: Processes, directory: Path, store: str, *flags: str) -> tuple[subprocess.Popen[str], str]:
+    """Main and its address."""
     main = processes.start(
-        [program("retire-cluster-main"), "--host", "127.0.0.1", "--port", "0", "--no-http", "--store", "memory:",
-         "--data-dir", str(directory / "main")],
+        [program("retire-cluster-main"), "--host", "127.0.0.1", "--port", "0", "--no-http", "--store", store,
+         "--data-dir", str(directory / "main"), *flags],
         directory / "main.log",
     )
     line = main.stdout.readline()
     if "tcp://" not in line:
         sys.exit("bench: main did not start: " + (directory / "main.log").read_text())
-    address = line.split("tcp://", 1)[1].strip()
+    return main, line.split("tcp://", 1)[1].strip()
+
+
+def start_cluster(processes: Processes, directory: Path, slots: int, store: str = "memory:",
+                  *flags: str) -> tuple[str, dict]:
+    """Main and one worker; returns main's address and the worker's record."""
+    _, address = start_main(processes, directory, store)
+    return address, start_worker(processes, directory, address, slots, *flags)
+
+
+def start_worker(processes: Processes, directory: Path, address: str, slots: int, *flags: str) -> dict:
     processes.start(
         [program("retire-cluster-worker"), "--join", address, "--slots", str(slots), "--data-dir",
          str(directory / "worker"), *flags],
@@ -46,10 +59,10 @@ def start_cluster(processes: Processes, directory: Path, slots: int, *flags: str
         return any(device["state"] == "online" for device in devices)
 
     wait_until("the worker's joining", joined)
-    return address, devices[0]
+    return devices[0]
 
 
-def settings(device: dict, window: int) -> dict:
+def settings(device: dict, window: int, store: str = "memory:") -> dict:
     return {
         "payload_bytes": PAYLOAD_BYTES,
         "clients": 1,
@@ -58,14 +71,23 @@ def settings(device: dict, window: int) -> dict:
         "slots": device["slots"],
         "isolation": "process",
         "sandbox": device.get("isolation", "off") or "off",
-        "store": "memory:",
+        "store": store,
     }
 
 
 def throughput(runs: int, seconds: float) -> dict:
+    return measure_throughput("throughput", "memory:", runs, seconds)
+
+
+def throughput_durable(runs: int, seconds: float) -> dict:
+    """Every task and every result is on the disk before anybody is told; the data directory is in the build tree."""
+    return measure_throughput("throughput-durable", "embedded", runs, seconds)
+
+
+def measure_throughput(workload: str, store: str, runs: int, seconds: float) -> dict:
     results = []
-    with tempfile.TemporaryDirectory() as directory, Processes() as processes:
-        address, device = start_cluster(processes, Path(directory), os.cpu_count() or 1)
+    with tempfile.TemporaryDirectory(dir=BUILD) as directory, Processes() as processes:
+        address, device = start_cluster(processes, Path(directory), os.cpu_count() or 1, store)
         load = [program("rc_bench_load"), "throughput", address]
         run_client([*load, "1", str(WINDOW), str(PAYLOAD_BYTES)])  # warms hosts and estimates
         for _ in range(runs):
@@ -78,7 +100,72 @@ def throughput(runs: int, seconds: float) -> dict:
                 "tasks": out["tasks"],
                 "seconds": round(out["seconds"], 3),
             })
-        return report("throughput", results, ("tasks_per_second", "cpu_us_per_task"), settings(device, WINDOW))
+        return report(workload, results, ("tasks_per_second", "cpu_us_per_task"), settings(device, WINDOW, store))
+
+
+def resident_bytes(pid: int) -> int:
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024
+
+
+def submit(address: str, task_type: str, count: int) -> None:
+    """Tasks with a payload of PAYLOAD_BYTES each; all are accepted when this returns."""
+    text = json.dumps("x" * (PAYLOAD_BYTES - 2))  # msgpack puts two bytes before it
+    out = subprocess.run([program("retire-cluster-submit"), "--to", address, task_type, text, "--count", str(count)],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    if out.returncode != 0:
+        sys.exit(f"bench: submitting failed: {out.stderr.strip()}")
+
+
+def told_without_worker(store: str) -> dict:
+    return {"payload_bytes": PAYLOAD_BYTES, "clients": 1, "window": 0, "workers": 0, "slots": 0, "isolation": "none",
+            "sandbox": "off", "store": store}
+
+
+def memory(runs: int, _seconds: float) -> dict:
+    """Growth of main's resident memory for each queued task, payload included."""
+    results = []
+    for _ in range(runs):
+        with tempfile.TemporaryDirectory() as directory, Processes() as processes:
+            main, address = start_main(processes, Path(directory), "memory:")
+            submit(address, "echo", 1_000)
+            before = resident_bytes(main.pid)
+            submit(address, "echo", QUEUED)
+            after = resident_bytes(main.pid)
+            results.append({"bytes_per_task": round((after - before) / QUEUED, 1), "tasks": QUEUED, "rss_bytes": after})
+    return report("memory", results, ("bytes_per_task", "tasks", "rss_bytes"), told_without_worker("memory:"))
+
+
+def finished_tasks(address: str) -> int:
+    out = subprocess.run([program("retire-cluster-status"), address, "--queue", "--json"], capture_output=True, text=True)
+    return json.loads(out.stdout)["queue_stats"]["by_status"].get("success", 0) if out.returncode == 0 else 0
+
+
+def recovery(runs: int, _seconds: float) -> dict:
+    """Main is killed and started again behind a full queue; until a submission is accepted, and until all is loaded."""
+    results = []
+    with tempfile.TemporaryDirectory(dir=BUILD) as directory, Processes() as processes:
+        flags = ("--history-count", str(4 * FINISHED), "--history-mib", "16384")
+        main, address = start_main(processes, Path(directory), "embedded", *flags)
+        start_worker(processes, Path(directory), address, os.cpu_count() or 1)
+        worker = processes.children[-1]
+        submit(address, "echo", FINISHED)
+        wait_until("the end of what is to be finished", lambda: finished_tasks(address) >= FINISHED, 600)
+        worker.terminate()
+        worker.wait()
+        submit(address, "waits_for_ever", QUEUED)
+        for _ in range(runs):
+            main.kill()
+            main.wait()
+            start = time.monotonic()
+            main, address = start_main(processes, Path(directory), "embedded", *flags)
+            submit(address, "waits_for_ever", 1)
+            accepting = time.monotonic() - start
+            log = Path(directory) / "main.log"
+            wait_until("the loading", lambda log=log: "all loaded" in log.read_text(), 600)
+            results.append({"accepting_seconds": round(accepting, 3), "seconds": round(time.monotonic() - start, 3),
+                            "tasks": QUEUED + FINISHED, "said": log.read_text().split("all loaded", 1)[1].splitlines()[0]})
+    return report("recovery", results, ("accepting_seconds", "seconds", "tasks"), told_without_worker("embedded"))
 
 
 def latency(runs: int, seconds: float) -> dict:
@@ -123,7 +210,7 @@ def spawn(runs: int, seconds: float) -> dict:
     results = []
     slots = os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as directory, Processes() as processes:
-        address, device = start_cluster(processes, Path(directory), slots, "--allow", "command")
+        address, device = start_cluster(processes, Path(directory), slots, "memory:", "--allow", "command")
         load = [program("rc_bench_load"), "spawn", address]
         run_client([*load, "1", str(SPAWN_WINDOW)])
         for _ in range(runs):
@@ -161,7 +248,8 @@ def isolation(runs: int, seconds: float) -> dict:
     return report("isolation", results, ("in_process_per_second", "tasks_per_second", "spawned_per_second"), told)
 
 
-WORKLOADS = {"spawn": spawn, "isolation": isolation, "relay": relay, "throughput": throughput, "latency": latency}
+WORKLOADS = {"spawn": spawn, "isolation": isolation, "relay": relay, "throughput": throughput,
+             "throughput-durable": throughput_durable, "latency": latency, "memory": memory, "recovery": recovery}
 
 
 def main() -> None:

@@ -57,8 +57,8 @@ struct Counters {
   std::uint64_t lost_once = 0;  // at_most_once tasks that were lost
   std::uint64_t retried_by_command = 0;
   std::uint64_t checkpoints_refused = 0;  // there was no room for them
-  std::uint64_t restored = 0;          // tasks of former runs
-  std::uint64_t restored_running = 0;  // of them, those that were on a device
+  std::uint64_t restored = 0;             // tasks of former runs
+  std::uint64_t restored_running = 0;     // of them, those that were on a device
   std::uint64_t restored_ended = 0;
   std::uint64_t readopted = 0;  // attempts of former runs that their devices still held
 };

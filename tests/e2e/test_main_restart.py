@@ -9,6 +9,7 @@ from typing import Callable
 import pytest
 
 from harness.cluster import QUICK_LOSS, Cluster, Main
+from harness.peer import RawPeer
 from harness.waiting import eventually
 
 
@@ -64,7 +65,7 @@ def test_a_worker_goes_on_when_main_was_restarted(cluster: Cluster, tmp_path: Pa
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_a_durable_main_has_everything_and_repeats_nothing(durable: Cluster, tmp_path: Path, how: str) -> None:
-    worker = durable.worker("faithful", "--allow", "command", slots=2)
+    worker = durable.worker("faithful", "--allow", "command", "--sandbox", "off", slots=2)
     finished = durable.submit("echo", "kept")
     result = durable.wait(finished)
     failed = durable.submit("command", {"command": "exit 3", "check": True}, max_retries=0)
@@ -130,14 +131,21 @@ def test_a_client_that_waits_over_a_restart_gets_its_result(durable: Cluster) ->
 
 def test_a_device_stays_drained_and_a_cancelled_task_cancelled(durable: Cluster) -> None:
     worker = durable.worker("tired")
-    assert durable.cli("retire-cluster", "device", "drain", "tired").status == 0
+    with RawPeer(durable.address) as peer:
+        peer.hello_client()
+        peer.send("device", {"action": "drain", "device_id": "tired"})
+        drained = durable.submit("echo", 0)
+        eventually(
+            lambda: durable.client.explain(drained)["devices"][0]["verdict"] == "draining", "it is drained"
+        )
     task_id = durable.submit("no_such_type", 1)
     assert durable.client.cancel_task(task_id)
     restart_durable(durable, "kill")
-    durable.joined(worker)
+    worker.line(r"joined main at .*\n(.*\n)*.*joined main at ")
     assert durable.status(task_id) == "cancelled"
-    waits = durable.submit("echo", 1)
-    assert durable.client.explain(waits)["devices"][0]["verdict"] == "draining"
+    eventually(
+        lambda: durable.client.explain(drained)["devices"][0]["verdict"] == "draining", "it is drained still"
+    )
 
 
 def test_a_client_goes_on_and_is_told_what_is_gone(cluster: Cluster) -> None:
