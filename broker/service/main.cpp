@@ -209,10 +209,10 @@ int run(int argc, char** argv) {
   config.seed = (std::uint64_t{random()} << 32) | random();
 
   catch_signals();
-  allow_connections(options.max_connections);
   net::Context context;
   Result<net::Router> router = net::Router::bind(context, {options.host, options.port}, {});
   if (!router.ok()) return fail(router.error());
+  allow_connections(options.max_connections);
   const Address address = router.value().address();
 
   logging::warn("connections are not encrypted and need no key yet: anybody who reaches {} may join and submit{}",

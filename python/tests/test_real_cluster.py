@@ -366,6 +366,7 @@ def test_cancel_reaches_a_running_python_handler(scheduler: TaskScheduler, execu
 def test_second_process_of_a_device_replaces_the_first(cluster: LocalCluster) -> None:
     first = TaskExecutor(cluster.address, device_id="twin", slots=1, drain_timeout=1)
     first.start()
+    eventually(lambda: "twin" in cluster.scheduler.get_online_devices(), "the first to join", WAIT_SECONDS)
     with TaskExecutor(cluster.address, device_id="twin", slots=1, drain_timeout=1):
         eventually(lambda: first.error is not None, "the first to be replaced", WAIT_SECONDS)
         assert isinstance(first.error, errors.ReplacedError)

@@ -174,7 +174,7 @@ def test_a_file_of_settings_is_used_and_a_flag_beats_it(tmp_path: Path) -> None:
     main = Main(tmp_path / "main", "--config", str(path), "--log-level", "info")
     assert main.stop() == 0
     lines = [json.loads(line) for line in main.stderr.splitlines()]
-    assert any("kept in memory" in json.dumps(line) for line in lines)
+    assert any("tasks are kept in" in json.dumps(line) for line in lines)
 
 
 def test_init_config_writes_a_file_that_is_taken_and_never_over_one(program: Program, tmp_path: Path) -> None:
