@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import peers
-from processes import SECONDS_MIN, Processes, long_enough, program, run_client, wait_until
+from processes import BUILD, SECONDS_MIN, Processes, long_enough, program, run_client, wait_until
 
 PAYLOAD_BYTES = 64
 WINDOW = 10_000

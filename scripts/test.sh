@@ -111,7 +111,7 @@ check_format() {
 # Mistakes, not taste, and the same rules on every machine; python/pyproject.toml has the stricter ones for the package.
 check_python() {
   "$venv/bin/ruff" check --no-cache --isolated --target-version py39 --select E4,E7,E9,F,W,B --ignore E402 \
-    python tests scripts examples
+    python tests scripts examples bench
 }
 check_shell() { "$venv/bin/shellcheck" -x .ci/run scripts/*.sh; }
 # The package as pip makes it, from a copy, so that nothing is left in the tree.
