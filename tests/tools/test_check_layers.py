@@ -103,8 +103,8 @@ BAD = {
         "may not include <zmq.hpp> of `zmq`",
     ),
     "a library that nobody knows": (
-        {"broker/service/main.cpp": "#include <rocksdb/db.h>\n"},
-        "<rocksdb/db.h> belongs to no library",
+        {"broker/service/main.cpp": "#include <lmdb/lmdb.h>\n"},
+        "<lmdb/lmdb.h> belongs to no library",
     ),
     "a file that is not there": (
         core('#include "common/base/gone.hpp"'),
