@@ -132,6 +132,34 @@ class Client::Impl {
     return report(correlation, std::move(frame), MessageType::Explained, "explanation", timeout);
   }
 
+  // Asks for something to be done to each of the tasks.
+  Result<std::vector<std::optional<bool>>> each(const std::vector<TaskId>& ids, MessageType what, MessageType answer,
+                                                Duration timeout) {
+    const std::uint64_t correlation = core_.next_correlation();
+    std::string frame;
+    protocol::encode_ids(frame, what, correlation, ids);
+    const Result<ByteView> body = call(correlation, std::move(frame), answer, timeout);
+    if (!body.ok()) return body.error();
+    Cancelled done;
+    if (const Status status = protocol::decode(body.value(), to_string(answer), done); !status.ok()) {
+      return status.error();
+    }
+    if (done.cancelled.size() != ids.size()) {
+      return Error{ErrorCode::Malformed, "main answered for another number of tasks"};
+    }
+    return std::move(done.cancelled);
+  }
+
+  template <class Control>
+  Status control(const Control& what, Duration timeout) {
+    const std::uint64_t correlation = core_.next_correlation();
+    std::string frame;
+    protocol::encode(frame, correlation, what);
+    const Result<ByteView> body = call(correlation, std::move(frame), MessageType::Done, timeout);
+    if (!body.ok()) return body.error();
+    return ok_status();
+  }
+
   // Sends `frame` and waits for its answer, which is then in `answer_`. Returns its body.
   Result<ByteView> call(std::uint64_t correlation, std::string frame, MessageType wanted, Duration timeout,
                         std::vector<TaskId> submits = {}) {
@@ -615,18 +643,15 @@ Result<TaskPage> Client::list(const List& query, Duration timeout) {
 }
 
 Result<std::vector<std::optional<bool>>> Client::cancel(const std::vector<TaskId>& ids, Duration timeout) {
-  const std::uint64_t correlation = impl_->next_correlation();
-  std::string frame;
-  protocol::encode_ids(frame, MessageType::Cancel, correlation, ids);
-  const Result<ByteView> body = impl_->call(correlation, std::move(frame), MessageType::Cancelled, timeout);
-  if (!body.ok()) return body.error();
-  Cancelled cancelled;
-  if (const Status status = protocol::decode(body.value(), "cancelled", cancelled); !status.ok()) return status.error();
-  if (cancelled.cancelled.size() != ids.size()) {
-    return Error{ErrorCode::Malformed, "main answered for another number of tasks"};
-  }
-  return std::move(cancelled.cancelled);
+  return impl_->each(ids, MessageType::Cancel, MessageType::Cancelled, timeout);
 }
+
+Result<std::vector<std::optional<bool>>> Client::retry(const std::vector<TaskId>& ids, Duration timeout) {
+  return impl_->each(ids, MessageType::Retry, MessageType::Retried, timeout);
+}
+
+Status Client::control(const QueueControl& what, Duration timeout) { return impl_->control(what, timeout); }
+Status Client::control(const DeviceControl& what, Duration timeout) { return impl_->control(what, timeout); }
 
 Result<std::string> Client::why(const TaskId& id, Duration timeout) {
   Why why;

@@ -114,6 +114,11 @@ class Client {
   Result<TaskPage> list(const List& query, Duration timeout);
   // For each whether it was not final yet; nullopt for an unknown one.
   Result<std::vector<std::optional<bool>>> cancel(const std::vector<TaskId>& ids, Duration timeout);
+  // For each whether it had failed or timed out and is queued again, under its ID; nullopt for an unknown one.
+  Result<std::vector<std::optional<bool>>> retry(const std::vector<TaskId>& ids, Duration timeout);
+  // Errors: NotFound, and Conflict for a device that is to be removed and is connected.
+  Status control(const QueueControl& what, Duration timeout);
+  Status control(const DeviceControl& what, Duration timeout);
   // msgpack as in docs/protocol.md: an explanation, statistics, a list of device maps (NotFound for an unknown one).
   Result<std::string> why(const TaskId& id, Duration timeout);
   Result<std::string> why(const TaskSpec& spec, Duration timeout);

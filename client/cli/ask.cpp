@@ -15,6 +15,10 @@ Error no_task(const std::string& id) {
   return {ErrorCode::NotFound, "no task " + id + "; check the ID, or list tasks with retire-cluster task list"};
 }
 
+Error no_device(const std::string& id) {
+  return {ErrorCode::NotFound, "no device \"" + id + "\"; list them with retire-cluster device list"};
+}
+
 bool is_prefix(const std::string& text) {
   return text.size() >= kPrefixMin && text.size() < 36 && std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '-';
@@ -106,7 +110,7 @@ Result<json::Json> Ask::devices() {
 }
 
 Result<json::Json> Ask::device(const std::string& id) {
-  const Error unknown{ErrorCode::NotFound, "no device \"" + id + "\"; list them with retire-cluster device list"};
+  const Error unknown = no_device(id);
   if (!is_device_id(id)) return unknown;
   const Result<std::string> answer = client_.devices(id, timeout_);
   if (!answer.ok()) return answer.error().code == ErrorCode::NotFound ? unknown : answer.error();
@@ -114,6 +118,43 @@ Result<json::Json> Ask::device(const std::string& id) {
   if (!list.ok()) return list;
   if (list.value().empty()) return unknown;
   return list.value()[0];
+}
+
+Result<json::Json> Ask::why(const TaskSpec& spec) {
+  const Result<std::string> answer = client_.why(spec, timeout_);
+  if (!answer.ok()) return answer.error();
+  return json::explanation_document(answer.value());
+}
+
+Result<json::Json> Ask::retry(const TaskId& id) {
+  const auto answer = client_.retry({id}, timeout_);
+  if (!answer.ok()) return answer.error();
+  if (!answer.value()[0]) return no_task(id.text());
+  json::Json out = json::Json::object();
+  out["task_id"] = id.text();
+  out["retried"] = *answer.value()[0];
+  return out;
+}
+
+Result<json::Json> Ask::control(const std::string& device, DeviceControl::Action action) {
+  if (!is_device_id(device)) return no_device(device);
+  const Status done = client_.control(DeviceControl{action, device}, timeout_);
+  if (!done.ok()) return done.error().code == ErrorCode::NotFound ? no_device(device) : done.error();
+  json::Json out = json::Json::object();
+  out["device_id"] = device;
+  out["action"] = action == DeviceControl::Action::Drain    ? "drain"
+                  : action == DeviceControl::Action::Resume ? "resume"
+                                                            : "remove";
+  return out;
+}
+
+Result<json::Json> Ask::control(const std::string& type, QueueControl::Action action) {
+  const Status done = client_.control(QueueControl{action, type}, timeout_);
+  if (!done.ok()) return done.error();
+  json::Json out = json::Json::object();
+  out["action"] = action == QueueControl::Action::Pause ? "pause" : "resume";
+  out["type"] = type.empty() ? json::Json() : json::Json(type);
+  return out;
 }
 
 Result<json::Json> Ask::cancel(const TaskId& id) {

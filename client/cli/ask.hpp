@@ -30,6 +30,14 @@ class Ask {
   Result<json::Json> device(const std::string& id);
   // {"task_id": …, "cancelled": bool}
   Result<json::Json> cancel(const TaskId& id);
+  // {"task_id": …, "retried": bool}
+  Result<json::Json> retry(const TaskId& id);
+  // How a task with this spec would fare; nothing is submitted.
+  Result<json::Json> why(const TaskSpec& spec);
+  // {"device_id": …, "action": "drain" | "resume" | "remove"}
+  Result<json::Json> control(const std::string& device, DeviceControl::Action action);
+  // {"action": "pause" | "resume", "type": …}; an empty type (null) is the whole queue.
+  Result<json::Json> control(const std::string& type, QueueControl::Action action);
 
  private:
   client::Client& client_;

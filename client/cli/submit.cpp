@@ -1,9 +1,12 @@
 // retire-cluster-submit
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
+#include "client/cli/ask.hpp"
 #include "client/cli/programs.hpp"
 #include "client/cli/session.hpp"
+#include "client/cli/show.hpp"
 #include "client/cli/submission.hpp"
 #include "client/cli/task_source.hpp"
 #include "common/json/json.hpp"
@@ -25,6 +28,7 @@ struct Options {
   std::optional<std::string> task_id;
   std::uint64_t count = 1;
   std::string file;
+  bool dry_run = false;
   bool wait = false;
   std::optional<double> wait_timeout;
 };
@@ -67,6 +71,7 @@ void declare(config::Flags& flags, Options& o) {
       .check(must_be_uuid);
   flags.add("count", o.count, "submit the same task so many times").range(1, 1e15);
   flags.add("file", o.file, "submit a task for each line of JSON in FILE, - for stdin").value_name("FILE");
+  flags.add("dry-run", o.dry_run, "submit nothing; say which devices could run it, and why others could not");
   flags.add("wait", o.wait, "wait for the results and print them in place of the IDs");
   flags.add("wait-timeout", o.wait_timeout, "how long to wait").value_name("SECONDS").range(0, kTimeoutSecondsMax);
   add_session_flags(flags, o.session);
@@ -78,6 +83,10 @@ Error usage(const std::string& why) { return {ErrorCode::Invalid, why}; }
 Status check_together(const Options& o, const config::Parsed& parsed) {
   const auto flag = [&](const char* name) { return parsed.source(name) == config::Source::Flag; };
   if (flag("wait-timeout") && !o.wait) return usage("--wait-timeout needs --wait");
+  if (o.dry_run && (o.wait || !o.file.empty())) {
+    return usage(std::string("--dry-run with ") + (o.wait ? "--wait" : "--file") +
+                 ": it asks about one task; leave it out");
+  }
   if (o.file.empty()) {
     if (o.type.empty()) return usage("TYPE is missing; e.g. retire-cluster-submit echo '{\"message\": \"hi\"}'");
     if (o.count > 1 && o.task_id) {
@@ -128,6 +137,15 @@ Exit submit(const Options& o, TaskSource& source, const World& world) {
   return Submission(world, *client.value(), source, options).run();
 }
 
+Exit dry_run(const Options& o, const TaskSpec& spec, const World& world) {
+  const auto client = connect(world, kProgram, o.to, o.session);
+  if (!client.ok()) return fail(world, kProgram, client.error());
+  const Result<json::Json> explanation = Ask(*client.value(), call_timeout(o.session)).why(spec);
+  if (!explanation.ok()) return fail(world, kProgram, explanation.error());
+  o.session.json ? print_json(world, explanation.value()) : show_why(world, explanation.value());
+  return finish(world, kProgram, Exit::Ok);
+}
+
 Exit submit_file(const Options& o, const World& world) {
   if (o.file == "-") {
     TaskLines lines(world.in, 0);
@@ -160,6 +178,7 @@ Exit run_submit(const std::vector<std::string>& arguments, const World& world) {
   if (!o.file.empty()) return submit_file(o, world);
   Result<json::TaskObject> task = make_task(o);
   if (!task.ok()) return fail(world, kProgram, task.error());
+  if (o.dry_run) return dry_run(o, task.value().spec, world);
   RepeatedTask source(std::move(task).value(), o.count);
   return submit(o, source, world);
 }

@@ -31,9 +31,7 @@ struct Later {
   const char* noun;
   const char* verb;
 };
-constexpr Later kLater[] = {{"token", "create"},  {"token", "list"},    {"token", "revoke"},  {"device", "drain"},
-                            {"device", "resume"}, {"device", "remove"}, {"device", "revoke"}, {"task", "retry"},
-                            {"queue", "pause"},   {"queue", "resume"}};
+constexpr Later kLater[] = {{"token", "create"}, {"token", "list"}, {"token", "revoke"}, {"device", "revoke"}};
 
 // Verbs that are programs of their own. `store` and `plugin` are those of other programs.
 const std::map<std::string, std::string>& programs() {
@@ -52,7 +50,7 @@ void declare(config::Flags& flags, Options& o) {
   add_session_flags(flags, o.session);
   for (const auto& [verb, program] : programs()) flags.verb(verb, "run " + program + " with the arguments that follow");
 
-  config::Flags& task = flags.verb("task", "list, show, why, cancel, logs");
+  config::Flags& task = flags.verb("task", "list, show, why, cancel, retry, logs");
   config::Flags& list = task.verb("list", "list the newest tasks");
   list.add("status", o.status, "only tasks of this status")
       .one_of({"pending", "queued", "assigned", "running", "success", "failed", "cancelled", "timeout"});
@@ -67,16 +65,33 @@ void declare(config::Flags& flags, Options& o) {
   with_id(task, "show", "show one task", kTaskId)->check(must_be_task_id);
   with_id(task, "why", "say why a task waits", kTaskId)->check(must_be_task_id);
   with_id(task, "cancel", "cancel a task that is not final", kTaskId)->check(must_be_task_id);
+  with_id(task, "retry", "bring a failed or timed-out task back under its ID", kTaskId)->check(must_be_task_id);
 
   config::Flags& logs = task.verb("logs", "print a task's log, of a running one too");
   logs.positional("id", o.id, kTaskId).required().check(must_be_task_id);
   logs.add("follow", o.follow, "go on until the task has ended").letter('f').only_flag();
 
-  config::Flags& device = flags.verb("device", "list, show");
+  config::Flags& device = flags.verb("device", "list, show, drain, resume, remove");
   device.verb("list", "list the devices").add("role", o.role, "only devices of this role").value_name("ROLE");
   with_id(device, "show", "show one device", "the device's ID");
 
-  flags.verb("queue", "stats").verb("stats", "count the tasks");
+  constexpr const char* kDeviceId = "the device's ID";
+  with_id(device, "drain", "give it nothing new; what it has not begun comes back", kDeviceId);
+  with_id(device, "resume", "give it work again; ends a quarantine too", kDeviceId);
+  with_id(device, "remove", "forget a device that is away", kDeviceId);
+
+  config::Flags& queue = flags.verb("queue", "stats, pause, resume");
+  queue.verb("stats", "count the tasks");
+  const auto with_type = [&](const char* verb, const char* summary) {
+    queue.verb(verb, summary)
+        .add("type", o.type, "only tasks of this type")
+        .value_name("TYPE")
+        .check([](const std::string& text) {
+          return is_task_type(text) ? std::nullopt : std::optional<std::string>("1 to 64 characters of a-z 0-9 _ . -");
+        });
+  };
+  with_type("pause", "hand out no more tasks; what was not begun comes back");
+  with_type("resume", "hand out tasks again");
 }
 
 Status print(const Options& o, const World& world, const std::vector<std::string>& verbs, Ask& ask) {
@@ -87,6 +102,13 @@ Status print(const Options& o, const World& world, const std::vector<std::string
   };
   const std::string& noun = verbs[0];
   const std::string& verb = verbs[1];
+  if (noun == "queue" && verb != "stats") {
+    const auto action = verb == "pause" ? QueueControl::Action::Pause : QueueControl::Action::Resume;
+    return shown(ask.control(o.type.value_or(""), action), [](const World& to, const Json& answer) {
+      to.out << (answer["type"].is_null() ? "the queue" : "tasks of type " + answer["type"].get<std::string>())
+             << (answer["action"] == "pause" ? " paused\n" : " resumed\n");
+    });
+  }
   if (noun == "queue") {
     const Result<Json> statistics = ask.statistics();
     if (statistics.ok() && o.session.json) {
@@ -96,6 +118,18 @@ Status print(const Options& o, const World& world, const std::vector<std::string
     return shown(statistics, show_queue);
   }
   if (noun == "device" && verb == "show") return shown(ask.device(o.id), show_device);
+  if (noun == "device" && verb != "list") {
+    const auto action = verb == "drain"    ? DeviceControl::Action::Drain
+                        : verb == "resume" ? DeviceControl::Action::Resume
+                                           : DeviceControl::Action::Remove;
+    return shown(ask.control(o.id, action), [](const World& to, const Json& answer) {
+      const auto& done = answer["action"];
+      to.out << "device " << answer["device_id"].get<std::string>()
+             << (done == "drain"    ? " drains: it gets nothing new until it is resumed\n"
+                 : done == "resume" ? " resumed\n"
+                                    : " removed\n");
+    });
+  }
   if (noun == "device") {
     const Result<Json> devices = ask.devices();
     if (!devices.ok()) return devices.error();
@@ -118,6 +152,13 @@ Status print(const Options& o, const World& world, const std::vector<std::string
   if (verb == "show") return shown(ask.task(id.value()), show_task);
   if (verb == "logs") return print_logs(world, ask, id.value(), o.follow, o.session.json);
   if (verb == "why") return shown(ask.why(id.value()), show_why);
+  if (verb == "retry") {
+    return shown(ask.retry(id.value()), [](const World& to, const Json& answer) {
+      to.out << "task " << answer["task_id"].get<std::string>()
+             << (answer["retried"].get<bool>() ? " queued again\n"
+                                               : " has not failed or timed out; nothing to retry\n");
+    });
+  }
   return shown(ask.cancel(id.value()), [](const World& to, const Json& answer) {
     const bool done = answer["cancelled"].get<bool>();
     to.out << "task " << answer["task_id"].get<std::string>()

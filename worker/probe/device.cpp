@@ -69,6 +69,7 @@ Capabilities probe_device(const Surroundings& where, const Overrides& overrides)
   std::sort(device.tags.begin(), device.tags.end());
   device.tags.erase(std::unique(device.tags.begin(), device.tags.end()), device.tags.end());
   device.slots = std::clamp(overrides.slots ? *overrides.slots : device.cpu_count, 1u, kSlotsMax);
+  device.resources = overrides.resources;
   device.version = RC_VERSION;
   return device;
 }

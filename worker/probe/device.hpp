@@ -22,6 +22,7 @@ struct Overrides {
   std::optional<bool> internet;
   std::optional<std::uint32_t> slots;
   std::vector<std::string> tags;  // beside the measured ones
+  Resources resources;            // what tasks may reserve, beside cpus, memory_gb and gpus
 };
 
 // Where to measure. `root` and the signs are replaced by tests.

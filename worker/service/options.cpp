@@ -1,5 +1,7 @@
 #include "worker/service/options.hpp"
 
+#include <charconv>
+
 #include "common/model/limits.hpp"
 #include "common/model/task.hpp"
 #include "common/net/address.hpp"
@@ -11,6 +13,17 @@ namespace {
 std::optional<std::string> check_address(const std::string& text) {
   if (Address::parse(text).ok()) return std::nullopt;
   return "an address, HOST[:PORT] or [IPV6]:PORT";
+}
+
+// "licence=2"
+std::optional<std::pair<std::string, double>> parse_resource(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0 || equals > kWordBytesMax) return std::nullopt;
+  double amount = 0;
+  const char* const end = text.data() + text.size();
+  const auto [at, error] = std::from_chars(text.data() + equals + 1, end, amount);
+  if (error != std::errc() || at != end || !(amount >= 0 && amount <= kQuantityMax)) return std::nullopt;
+  return std::pair{text.substr(0, equals), amount};
 }
 
 std::optional<std::string> check_type(const std::string& text) {
@@ -59,6 +72,21 @@ void declare_flags(config::Flags& flags, Options& options) {
       .one_of({"worker", "compute", "storage", "mobile"})
       .default_text("guessed");
   flags.add("tag", device.tags, "a tag that tasks may require").value_name("TAG").check(check_word);
+  flags.add("resource", options.resources, "so much of something that tasks may reserve, e.g. licence=2")
+      .value_name("NAME=N")
+      .check([](const std::string& text) {
+        return parse_resource(text)
+                   ? std::nullopt
+                   : std::optional<std::string>("a name of 1 to 64 bytes, =, and a number of at least 0");
+      });
+  flags.after([&options](const config::Parsed&) -> Status {
+    options.overrides.resources.clear();
+    for (const std::string& text : options.resources) options.overrides.resources.push_back(*parse_resource(text));
+    Requirements check;
+    check.resources = options.overrides.resources;
+    const Status status = normalize(check);
+    return status.ok() ? ok_status() : Status(Error{ErrorCode::Invalid, "--resource: " + status.error().detail});
+  });
   flags.add("slots", device.slots, "how many tasks run at once")
       .value_name("N")
       .range(1, kSlotsMax)
