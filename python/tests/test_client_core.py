@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 from retire_cluster import errors
-from retire_cluster.client.core import Answered, Arrived, Broken, ClientCore, Failed, Joined, Request, Unknown
+from retire_cluster.client.core import HELLO, Answered, Arrived, Broken, ClientCore, Failed, Joined, Request, Unknown
 from retire_cluster.transport.session import Send
 from retire_cluster.wire import Message, decode, encode
 
@@ -61,7 +61,7 @@ class Driver:
 
     def join(self) -> Driver:
         self.core.start(self.now)
-        self.hear("welcome", 1, **WELCOME)
+        self.hear("welcome", HELLO, **WELCOME)
         self.took()
         self.told()
         return self
@@ -75,7 +75,7 @@ class Driver:
 def test_start_opens_and_says_hello() -> None:
     driver = Driver()
     driver.core.start(0)
-    assert driver.took() == ["Open", ("hello", 1)]
+    assert driver.took() == ["Open", ("hello", HELLO)]
 
 
 def test_time_alone_starts_nothing() -> None:
@@ -91,7 +91,7 @@ def test_requests_wait_for_the_welcome() -> None:
     driver.ask(5)
     driver.ask(6)
     assert driver.took() == []
-    assert driver.hear("welcome", 1, **WELCOME) == [("stats", 5), ("stats", 6)]
+    assert driver.hear("welcome", HELLO, **WELCOME) == [("stats", 5), ("stats", 6)]
     assert [type(e) for e in driver.told()] == [Joined]
 
 
@@ -152,9 +152,9 @@ def test_hello_required_greets_once_and_repeats_all_with_the_same_frames() -> No
     request = driver.ask(1)
     driver.ask(2)
     driver.took()
-    assert driver.hear("error", 1, code="hello_required", message="") == [("hello", 1)]
+    assert driver.hear("error", 1, code="hello_required", message="") == [("hello", HELLO)]
     assert driver.hear("error", 2, code="hello_required", message="") == []
-    driver.core.on_message(Message("welcome", 1, WELCOME), 0)
+    driver.core.on_message(Message("welcome", HELLO, WELCOME), 0)
     assert driver.core.effects[0] == Send(request.frame)
     assert driver.took() == [("stats", 1), ("stats", 2)]
 
@@ -167,8 +167,8 @@ def test_silence_closes_then_opens_after_the_backoff_and_repeats() -> None:
     assert driver.at(14.9)[-1:] != ["Close"]
     assert "Close" in driver.at(15.0)
     assert driver.core.next_deadline() <= 15.1
-    assert driver.at(15.1) == ["Open", ("hello", 1)]
-    assert driver.hear("welcome", 1, **WELCOME) == [("stats", 1)]
+    assert driver.at(15.1) == ["Open", ("hello", HELLO)]
+    assert driver.hear("welcome", HELLO, **WELCOME) == [("stats", 1)]
 
 
 def test_backoff_doubles_with_full_jitter_up_to_five_seconds() -> None:
@@ -182,7 +182,7 @@ def test_backoff_doubles_with_full_jitter_up_to_five_seconds() -> None:
         assert driver.at(now) == ["Close"]
         opened = driver.core.next_deadline()
         waits.append(opened - now)
-        assert driver.at(opened) == ["Open", ("hello", 1)]
+        assert driver.at(opened) == ["Open", ("hello", HELLO)]
     assert waits[0] <= 0.1 and waits[1] <= 0.2
     assert max(waits) <= 5.0 and max(waits) > 3.0
     assert min(waits[10:]) < 1.5  # full jitter: from 0, not from half
@@ -223,9 +223,33 @@ def test_busy_is_repeated_when_main_said() -> None:
     driver.took()
     assert driver.hear("error", 1, code="busy", message="", retry_after_ms=250) == []
     assert driver.told() == []
-    assert driver.core.next_deadline() == pytest.approx(0.25)
-    assert driver.at(0.24) == []
-    assert driver.at(0.25) == [("stats", 1)]
+    again = driver.core.next_deadline()
+    assert again is not None and 0.25 <= again <= 0.3125  # spread, and never before the time named
+    assert driver.at(again - 0.001) == []
+    assert driver.at(again) == [("stats", 1)]
+
+
+def test_a_busy_hello_is_not_taken_for_a_request() -> None:
+    """The connection is tried again; the first request, whose number is 1, waits for the welcome."""
+    driver = Driver()
+    driver.core.start(0)
+    driver.ask(1)
+    driver.took()
+    assert driver.hear("error", HELLO, code="busy", message="", retry_after_ms=100) == []
+    assert driver.told() == []
+    assert driver.at(2.0) == ["Close"]
+    opened = driver.core.next_deadline()
+    assert opened is not None and driver.at(opened) == ["Open", ("hello", HELLO)]
+    assert driver.hear("welcome", HELLO, **WELCOME) == [("stats", 1)]
+
+
+def test_a_refused_hello_breaks_the_client_although_a_request_waits() -> None:
+    driver = Driver()
+    driver.core.start(0)
+    driver.ask(1)
+    driver.took()
+    driver.hear("error", HELLO, code="not_let_in", message="no")
+    assert [type(event) for event in driver.told()] == [Failed, Broken]
 
 
 def test_busy_for_ever_ends_at_the_deadline() -> None:
@@ -233,7 +257,8 @@ def test_busy_for_ever_ends_at_the_deadline() -> None:
     driver.ask(1, deadline=2)
     driver.hear("error", 1, code="busy", message="", retry_after_ms=60_000)
     driver.at(2)
-    assert isinstance(driver.told()[0].error, errors.MainUnreachableError)
+    error = driver.told()[0].error
+    assert isinstance(error, errors.MainUnreachableError) and "busy" in str(error)
 
 
 def test_busy_wait_is_repeated() -> None:
@@ -241,8 +266,8 @@ def test_busy_wait_is_repeated() -> None:
     driver.core.watch([A])
     ((_, correlation),) = driver.took()
     driver.hear("error", correlation, code="busy", message="", retry_after_ms=100)
-    assert driver.at(0.05) == []
-    assert [kind for kind, _ in driver.at(0.1)] == ["wait"]
+    assert driver.at(0.099) == []
+    assert [kind for kind, _ in driver.at(0.125)] == ["wait"]
 
 
 def test_watch_asks_main_unless_it_pushes_anyway() -> None:
@@ -265,7 +290,7 @@ def test_watch_is_repeated_after_a_new_welcome_even_for_pushed_ones() -> None:
     driver.core.watch([A])
     driver.took()
     driver.hear("error", 0, code="hello_required", message="")
-    driver.core.on_message(Message("welcome", 1, WELCOME), 0)
+    driver.core.on_message(Message("welcome", HELLO, WELCOME), 0)
     (effect,) = driver.core.effects
     assert decode(effect.frame).body == {"ids": A}
 
@@ -276,7 +301,7 @@ def test_submission_is_repeated_before_the_wait() -> None:
     driver.ask(1)
     driver.took()
     driver.hear("error", 0, code="hello_required", message="")
-    assert [kind for kind, _ in driver.hear("welcome", 1, **WELCOME)] == ["stats", "wait"]
+    assert [kind for kind, _ in driver.hear("welcome", HELLO, **WELCOME)] == ["stats", "wait"]
 
 
 def test_results_arrive_once_watched_or_not() -> None:
@@ -304,7 +329,7 @@ def test_unwatched_tasks_are_not_asked_for_again() -> None:
     driver.core.unwatch([A])
     driver.took()
     driver.hear("error", 0, code="hello_required", message="")
-    driver.core.on_message(Message("welcome", 1, WELCOME), 0)
+    driver.core.on_message(Message("welcome", HELLO, WELCOME), 0)
     (effect,) = driver.core.effects
     assert decode(effect.frame).body == {"ids": B}
 
@@ -321,7 +346,7 @@ def test_refused_hello_ends_everything() -> None:
     driver.core.start(0)
     driver.ask(5)
     driver.took()
-    took = driver.hear("error", 1, code="unsupported_version", message="main speaks 2 to 3")
+    took = driver.hear("error", HELLO, code="unsupported_version", message="main speaks 2 to 3")
     assert took == ["Close"]
     failed, broken = driver.told()
     assert isinstance(failed, Failed) and isinstance(broken, Broken)

@@ -17,6 +17,7 @@ from retire_cluster.wire import Message, encode
 from retire_cluster.wire.messages import ID_BYTES, ITEMS_MAX
 
 BUSY_SECONDS = 0.1  # if main is busy and does not say for how long
+HELLO = 2**64 - 1  # correlation of every hello; the owner's requests count from 1, the core's own from 2**63
 # Refusals of a hello that trying again does not mend.
 FATAL_CODES = ("unsupported_version", "not_let_in", "not_permitted", "invalid", "malformed", "replaced")
 
@@ -87,6 +88,7 @@ class ClientCore:
         self._address = address
         self._hello = {"peer": "client", "versions": [1, 1], "program": program, "instance": instance}
         self.session = Session(rng)
+        self._rng = rng
         self.effects: List[Effect] = []
         self.events: List[Any] = []
         self.broken: Optional[errors.RetireClusterError] = None
@@ -183,7 +185,7 @@ class ClientCore:
             self._waits.clear()
             for request in self._outstanding.values():
                 request.sent = False
-            self.effects.append(Send(encode("hello", 1, self._hello)))
+            self.effects.append(Send(encode("hello", HELLO, self._hello)))
 
     def _send(self, request: Request) -> None:
         request.sent = True
@@ -231,7 +233,9 @@ class ClientCore:
         elif not self.session.ready and code in FATAL_CODES and request is None:
             self._break(errors.from_body(body))
         elif code == "busy":
-            again = now + body.get("retry_after_ms", BUSY_SECONDS * 1000) / 1000
+            # Never before the time main named, and not all clients at once.
+            pause = max(0.001, body.get("retry_after_ms", BUSY_SECONDS * 1000) / 1000)
+            again = now + pause * (1 + self._rng.random() / 4)
             if request is not None:
                 request.sent, request.not_before = False, again
             elif correlation in self._waits:
@@ -253,6 +257,11 @@ class ClientCore:
         self.events.append(Broken(error))
 
     def _no_answer(self, request: Request) -> errors.RetireClusterError:
+        if request.not_before:
+            return errors.MainUnreachableError(
+                f"main at {self._address} was busy until the time given was over: try again later, or give it "
+                "longer"
+            )
         state = "does not answer" if self.session.ready else "is not reachable"
         return errors.MainUnreachableError(
             f"main at {self._address} {state}: check that retire-cluster-main runs there "
