@@ -424,8 +424,8 @@ def test_what_is_kept_for_a_client_that_never_reads_is_bounded(cluster: Cluster)
     task_id = cluster.submit("echo", "x" * 1_000_000)
     assert cluster.wait(task_id).success
     before = _rss_megabytes(cluster.main.pid)
-    with _silent(cluster, task_id, answers=250):
-        assert _rss_megabytes(cluster.main.pid) < before + 300
+    with _silent(cluster, task_id, answers=800):
+        assert _rss_megabytes(cluster.main.pid) < before + 450
 
 
 def test_a_client_that_never_reads_holds_up_nobody(cluster: Cluster) -> None:
@@ -449,7 +449,8 @@ def _silent(cluster: Cluster, task_id: str, answers: int) -> Iterator[None]:
         last = cluster.submit("no_such_type")
         peer.send("cancel", {"ids": task_bytes(last)})
         eventually(
-            lambda: cluster.status(last) == "cancelled" or not cluster.main.alive, "main has read it all"
+            lambda: cluster.status(last) == "cancelled" or "a peer was cut" in cluster.main.log() or not cluster.main.alive,
+            "main has read it all, or has cut the peer",
         )
         yield
 
