@@ -138,7 +138,7 @@ def memory(runs: int, _seconds: float) -> dict:
 
 def finished_tasks(address: str) -> int:
     out = subprocess.run([program("retire-cluster-status"), address, "--queue", "--json"], capture_output=True, text=True)
-    return json.loads(out.stdout)["queue_stats"]["by_status"].get("success", 0) if out.returncode == 0 else 0
+    return json.loads(out.stdout)["by_status"].get("success", 0) if out.returncode == 0 else 0
 
 
 def recovery(runs: int, _seconds: float) -> dict:

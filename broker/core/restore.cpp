@@ -160,26 +160,40 @@ void Scheduler::restore_dispatched(TaskIndex place, const Restored& record, Now 
     return;
   }
   drop_attempt(place, out);
-  DeviceIndex device_place = devices_.find(record.task.device_id);
-  if (!device_place) device_place = devices_.add(std::string(record.task.device_id));
   tasks_[place].failures = failures_of(record);
   if (record.lost > 0) tasks_.extra(place).lost = record.lost;
+  const Dispatched dispatched{record.attempt, record.position, std::string(record.task.device_id),
+                              record.failures + record.lost + 1, record.task.assigned_at};
+  if (loading_ == Loading::Queue) {
+    put_back(place, dispatched, now);
+  } else {
+    // Devices speak already, and its end may be the next record: it is on nobody's books until all is known.
+    dispatched_.emplace(place, dispatched);
+  }
+}
 
-  const AttemptIndex attempt_place = attempts_.add(record.attempt);
+void Scheduler::put_back(TaskIndex place, const Dispatched& dispatched, Now now) {
+  DeviceIndex device = devices_.find(dispatched.device_id);
+  if (!device) device = devices_.add(dispatched.device_id);
+  const AttemptIndex attempt_place = attempts_.add(dispatched.attempt);
   Attempt& attempt = attempts_[attempt_place];
   attempt.task = place;
-  attempt.stored = record.position;
+  attempt.stored = dispatched.position;
   attempt.assign = 0;
-  attempt.number = record.failures + record.lost + 1;
+  attempt.number = dispatched.number;
   attempt.priority = spec(place).priority;
   attempt.assigned_at = now.monotonic;
-  attempt.assigned_wall = record.task.assigned_at;
-  put_on(attempt_place, device_place);
+  attempt.assigned_wall = dispatched.assigned_at;
+  put_on(attempt_place, device);
   tasks_.set_status(place, TaskStatus::Assigned);
 }
 
 // Its attempt is over; what became of the task stands in the record that follows.
 void Scheduler::drop_attempt(TaskIndex place, Effects& out) {
+  if (const auto at = dispatched_.find(place); at != dispatched_.end()) {
+    out.released.push_back(at->second.position);
+    dispatched_.erase(at);
+  }
   if (!tasks_[place].attempt) return;
   release(tasks_[place].attempt, out);
   tasks_.set_status(place, TaskStatus::Queued);
@@ -262,15 +276,19 @@ void Scheduler::restore_forgotten(TaskIndex place, Now now, Effects& out) {
 void Scheduler::queue_restored(Now now) {
   RC_ASSERT(loading_ == Loading::Queue);
   queue_what_waits(now);
-  devices_.for_each([&](DeviceIndex place, const Device& device) {
-    counters_.restored_running += device.held;
-    if (device.connected || device.held == 0) return;
-    devices_[place].heard_at = now.monotonic;
-    devices_[place].silence_due = now.monotonic + config_.lease;
-    silences_.push({devices_[place].silence_due, place.value, 0});
-  });
+  devices_.for_each([&](DeviceIndex, const Device& device) { counters_.restored_running += device.held; });
+  give_leases(now);
   loading_ = Loading::History;
   unfinished_ = 0;
+}
+
+// From now on each device that is away has a lease to come and say what it holds.
+void Scheduler::give_leases(Now now) {
+  devices_.for_each([&](DeviceIndex place, const Device& device) {
+    if (device.connected || device.held == 0 || device.silence_due > now.monotonic) return;
+    devices_[place].heard_at = now.monotonic;
+    time_silence(place, now.monotonic + config_.lease);
+  });
 }
 
 // In the order of submission, so that each goes behind the one before.
@@ -301,6 +319,9 @@ void Scheduler::queue_what_waits(Now now) {
 
 void Scheduler::end_restore(Now now) {
   RC_ASSERT(loading_ == Loading::History);
+  for (const auto& [task, dispatched] : dispatched_) put_back(task, dispatched, now);
+  dispatched_.clear();
+  give_leases(now);
   if (unfinished_ > 0) queue_what_waits(now);
   loading_ = Loading::Done;
   removed_devices_.clear();

@@ -338,13 +338,13 @@ std::optional<bool> Scheduler::retry(const TaskId& id, Now /*now*/, Effects& out
   return true;
 }
 
-void Scheduler::pause(const std::string& type, Now /*now*/, Effects& out) {
+void Scheduler::pause(const std::string& type, Now now, Effects& out) {
   if (type.empty()) {
     paused_ = true;
   } else {
     catalog_.pause_type(type, true);
   }
-  devices_.for_each([&](DeviceIndex device, const Device&) { recall_all(device, type, out); });
+  devices_.for_each([&](DeviceIndex device, const Device&) { recall_all(device, type, now, out); });
 }
 
 void Scheduler::resume(const std::string& type, Now /*now*/, Effects& /*out*/) {

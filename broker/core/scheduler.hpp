@@ -162,6 +162,7 @@ class Scheduler {
   // The attempt goes with the assign message that is open for its device; closing it gives the message's number.
   void put_into_assign(AttemptIndex attempt) {
     attempts_[attempt].assign = devices_[attempts_[attempt].device].assigns + 1;
+    attempts_[attempt].assigned_at = latest_;  // later than it was decided, if its payload was fetched first
   }
   std::uint64_t close_assign(DeviceIndex device) { return ++devices_[device].assigns; }
   // An assign could not be sent: its attempts go back to their places.
@@ -244,6 +245,15 @@ class Scheduler {
 
   // restore.cpp: what the store has, and what it has alone
   void restore_submitted(const Restored& record);
+  struct Dispatched {
+    AttemptId attempt;
+    StorePosition position = 0;
+    std::string device_id;
+    std::uint32_t number = 0;
+    WallTime assigned_at{};
+  };
+  void put_back(TaskIndex task, const Dispatched& dispatched, Now now);
+  void give_leases(Now now);
   void restore_dispatched(TaskIndex task, const Restored& record, Now now, Effects& out);
   void restore_retried(TaskIndex task, const Restored& record, Now now, Effects& out);
   void restore_ended(TaskIndex task, const Restored& record, Now now, Effects& out);
@@ -285,7 +295,7 @@ class Scheduler {
   void heard(DeviceIndex device, Now now);
   void time_silence(DeviceIndex device, TimePoint due);
   void check_silence(DeviceIndex device, Now now, Effects& out);
-  void recall_all(DeviceIndex device, std::string_view type, Effects& out);  // empty: of every type
+  void recall_all(DeviceIndex device, std::string_view type, Now now, Effects& out);  // empty: of every type
   void expire_devices(Effects& out);
   void missed(DeviceIndex device);
   void has_ended(DeviceIndex device, AttemptId abandoned);
@@ -319,9 +329,10 @@ class Scheduler {
     std::uint64_t sequence = 0;  // of the task: whether the place still holds it
     TimePoint at;
   };
-  std::deque<Ended> history_;        // ended tasks, oldest end first
-  std::size_t absent_results_ = 0;   // so many of its first have their results in the store only
-  std::deque<Ended> older_history_;  // while the history is loaded: what belongs before all of it
+  std::deque<Ended> history_;                   // ended tasks, oldest end first
+  std::size_t absent_results_ = 0;              // so many of its first have their results in the store only
+  std::map<TaskIndex, Dispatched> dispatched_;  // while the history is loaded: attempts whose tasks have no end yet
+  std::deque<Ended> older_history_;             // while the history is loaded: what belongs before all of it
   Loading loading_ = Loading::Done;
   std::uint64_t unfinished_ = 0;  // restored tasks without an end, in this part of loading
   std::map<std::string, DeviceIndex, std::less<>> removed_devices_;  // that finished tasks name; while loading

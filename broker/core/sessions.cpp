@@ -191,11 +191,17 @@ void Scheduler::has_ended(DeviceIndex place, AttemptId abandoned) {
   if (std::erase(all, abandoned) > 0 && all.empty()) changed(place);
 }
 
-void Scheduler::recall_all(DeviceIndex place, std::string_view type, Effects& out) {
-  for (AttemptIndex at = devices_[place].first; at; at = attempts_[at].next) {
+void Scheduler::recall_all(DeviceIndex place, std::string_view type, Now now, Effects& out) {
+  for (AttemptIndex next = devices_[place].first; next;) {
+    const AttemptIndex at = next;
     Attempt& attempt = attempts_[at];
-    if (attempt.recalled || attempt.started || !attempt.current || attempt.assign == kNotSent) continue;
+    next = attempt.next;
+    if (attempt.recalled || attempt.started || !attempt.current) continue;
     if (!type.empty() && catalog_.type_of(tasks_[attempt.task].spec).name != type) continue;
+    if (attempt.assign == kNotSent) {  // its payload is still fetched: nobody need be asked
+      give_up(at, Lost::HandedBack, now, out);
+      continue;
+    }
     attempt.recalled = true;
     out.recalls.push_back({place, attempt.id});
   }
@@ -205,7 +211,7 @@ void Scheduler::drain(DeviceIndex place, Now now, Effects& out) {
   heard(place, now);
   devices_.set_flag(place, &Device::draining, true);
   missed(place);
-  recall_all(place, "", out);
+  recall_all(place, "", now, out);
 }
 
 // What is on its way there is handed back by the device itself; what it has not begun is recalled, again with each
@@ -219,18 +225,18 @@ void Scheduler::set_pause(DeviceIndex place, std::string_view why, Now now, Effe
   devices_.set_flag(place, &Device::paused, paused);
   if (paused) {
     if (news) missed(place);
-    recall_all(place, "", out);
+    recall_all(place, "", now, out);
   } else if (news) {
     devices_.update_room(place, config_.ahead_work, config_.held_max);
     changed(place);
   }
 }
 
-void Scheduler::drain_device(DeviceIndex place, Now /*now*/, Effects& out) {
+void Scheduler::drain_device(DeviceIndex place, Now now, Effects& out) {
   devices_.set_flag(place, &Device::drained, true);
   out.devices.push_back(place);
   missed(place);
-  recall_all(place, "", out);
+  recall_all(place, "", now, out);
 }
 
 void Scheduler::resume_device(DeviceIndex place, Now now, Effects& out) {
@@ -343,6 +349,11 @@ void Scheduler::check_silence(DeviceIndex place, Now now, Effects& out) {
   }
   devices_.set_connected(place, false);
   missed(place);
+  for (AttemptIndex at = device.first; at;) {
+    const AttemptIndex next = attempts_[at].next;
+    if (attempts_[at].assign == kNotSent) give_up(at, Lost::HandedBack, now, out);  // its payload is still fetched
+    at = next;
+  }
   if (silence < config_.lease) {
     time_silence(place, device.heard_at + config_.lease);
     return;

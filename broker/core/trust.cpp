@@ -42,7 +42,7 @@ void Scheduler::note_failure(TaskIndex task, DeviceIndex place, Now now, Effects
   missed(place);
   quarantines_.push({device.quarantined_until, place.value, 0});
   ++counters_.quarantined;
-  recall_all(place, "", out);
+  recall_all(place, "", now, out);
 }
 
 void Scheduler::release_quarantine(DeviceIndex place, Now /*now*/) {

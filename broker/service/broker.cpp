@@ -46,8 +46,8 @@ Status Broker::turn(Now now) {
   gone_.clear();
   receive_all();
   if (Status status = load(); !status.ok()) return status;
-  if (Status status = take_fetched(); !status.ok()) return status;
   scheduler_.advance(now_, effects_);
+  if (Status status = take_fetched(); !status.ok()) return status;
   carry_out();
   end_turn();
   store_.submit();

@@ -2,8 +2,8 @@
 // decided in broker/core.
 //
 // Told the time, and given its connections and its store, so that a whole cluster can be simulated around it.
-// Threads: one. Order of a turn: receive a bounded number of frames; step each; take what the store has read; let time
-// pass; hand the records to the store; send each frame when the store has reached its position.
+// Threads: one. Order of a turn: receive a bounded number of frames; step each; let time pass; take what the store has
+// read; hand the records to the store; send each frame when the store has reached its position.
 #pragma once
 
 #include <deque>
@@ -102,6 +102,7 @@ class Broker {
   Status load();
   void restore(store::Position position, const store::Record& record);
   void restore_device(const store::Record& record);
+  void end_queue();
   void queue_loaded();
   bool not_loaded(const TaskId& id) const;
 
@@ -117,7 +118,7 @@ class Broker {
   void fetch(store::Position position, std::uint64_t token, std::size_t bytes);
   void pump_fetches();
   Status take_fetched();
-  void payload_fetched(AttemptId attempt, std::string&& payload);
+  void payload_fetched(AttemptId attempt, core::DeviceIndex device, std::string&& payload);
   void read_results(Session& session, std::vector<TaskId>&& ids);
   bool read_tasks(Session& session, std::uint64_t correlation, const Get& request);
   void step_read(std::uint64_t number);
@@ -159,6 +160,7 @@ class Broker {
   store::Position appended_ = 0;
   store::Position durable_ = 0;
   TimePoint loading_since_{};
+  bool queue_loaded_ = false;  // just now: workers that hold attempts are still to be answered
 
   // Reading from the store.
   struct Fetch {
@@ -167,8 +169,9 @@ class Broker {
     std::size_t bytes = 0;
   };
   struct Purpose {
-    AttemptId attempt;       // whose payload it is; or none:
-    std::uint64_t read = 0;  // the read it belongs to,
+    AttemptId attempt;         // whose payload it is,
+    core::DeviceIndex device;  // and where it goes; or none:
+    std::uint64_t read = 0;    // the read it belongs to,
     store::Position position = 0;
     std::size_t bytes = 0;
   };

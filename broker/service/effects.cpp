@@ -60,7 +60,7 @@ void Broker::gather_assign(core::AttemptIndex place) {
   // A worker takes a smaller number after a larger one for a repetition, so those that come later wait with it.
   session->pending.push_back({attempt.id, std::nullopt});
   if (!payload.is_absent()) return;
-  purposes_[++last_token_] = {attempt.id, 0, 0, payload.size()};
+  purposes_[++last_token_] = {attempt.id, attempt.device, 0, 0, payload.size()};
   fetch(scheduler_.task(attempt.task).stored, last_token_, payload.size());
 }
 

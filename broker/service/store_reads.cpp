@@ -50,11 +50,12 @@ Status Broker::take_fetched() {
         fetching_bytes_ -= purpose.bytes;
         ++counters_.fetched;
         if (purpose.attempt) {
-          if (record.ok()) {
-            payload_fetched(purpose.attempt, std::string(record.value()->task.payload.value_or(ByteView())));
-          } else if (scheduler_.find_attempt(purpose.attempt)) {
+          if (!record.ok() && scheduler_.find_attempt(purpose.attempt)) {
             status = record.error();  // its task cannot be run, nor its end be made up
+            return;
           }
+          payload_fetched(purpose.attempt, purpose.device,
+                          std::string(record.ok() ? record.value()->task.payload.value_or(ByteView()) : ByteView()));
           return;
         }
         const auto read = reads_.find(purpose.read);
@@ -77,10 +78,9 @@ Status Broker::take_fetched() {
   return status;
 }
 
-void Broker::payload_fetched(AttemptId id, std::string&& payload) {
-  const core::AttemptIndex place = scheduler_.find_attempt(id);
-  if (!place) return;  // given up meanwhile
-  Session* session = sessions_.by_device(scheduler_.attempt(place).device);
+// Also for an attempt that was given up meanwhile: others may wait behind it.
+void Broker::payload_fetched(AttemptId id, core::DeviceIndex device, std::string&& payload) {
+  Session* session = sessions_.by_device(device);
   if (session == nullptr) return;
   const auto at =
       std::lower_bound(session->pending.begin(), session->pending.end(), id,
@@ -151,7 +151,7 @@ void Broker::step_read(std::uint64_t number) {
       reads_bytes_ += bytes;
       read.bytes += bytes;
       for (const auto& [position, size] : wanted) {
-        purposes_[++last_token_] = {AttemptId(), number, position, size};
+        purposes_[++last_token_] = {AttemptId(), {}, number, position, size};
         fetch(position, last_token_, size);
       }
       return;

@@ -127,12 +127,12 @@ bool Broker::not_loaded(const TaskId& id) const {
 Status Broker::load() {
   if (loaded()) return ok_status();
   if (loading_since_ == TimePoint{}) loading_since_ = now_.monotonic;
-  using Loading = core::Scheduler::Loading;
   for (int n = 0; n < kRecoveriesPerTurn; ++n) {
     const Result<std::size_t> visited = store_.recover(
         kRecoveredAtOnce, [&](store::Position position, const store::Record& record) { restore(position, record); });
     if (!visited.ok()) return visited.error();
-    if (scheduler_.loading() == Loading::Queue && store_.loading() != store::Store::Loading::Queue) queue_loaded();
+    end_queue();
+    if (queue_loaded_) queue_loaded();
     if (store_.loading() == store::Store::Loading::Done) {
       scheduler_.end_restore(now_);
       const core::Counters& counted = scheduler_.counters();
@@ -148,7 +148,17 @@ Status Broker::load() {
   return ok_status();
 }
 
+// The queue is known as soon as the first record of the history comes, which may be in the midst of a call of
+// recover(): what belongs to a task must not be split between the two.
+void Broker::end_queue() {
+  if (scheduler_.loading() != core::Scheduler::Loading::Queue) return;
+  if (store_.loading() == store::Store::Loading::Queue) return;
+  scheduler_.queue_restored(now_);
+  queue_loaded_ = true;
+}
+
 void Broker::restore(store::Position position, const store::Record& record) {
+  end_queue();
   if (record.kind == store::Record::Kind::Device) {
     restore_device(record);
     return;
@@ -184,7 +194,7 @@ void Broker::restore_device(const store::Record& record) {
 }
 
 void Broker::queue_loaded() {
-  scheduler_.queue_restored(now_);
+  queue_loaded_ = false;
   const core::Counters& counted = scheduler_.counters();
   logging::info("queue loaded: waiting={} running={} after {:.2f} s", scheduler_.tasks().count(TaskStatus::Queued),
                 counted.restored_running, to_seconds(now_.monotonic - loading_since_));

@@ -99,8 +99,9 @@ class Store {
   // After a restart, everything kept is visited once, `max` records at most in one call, 0 when none is ready yet.
   // First, in order, the records of the tasks submitted since the lowest unfinished one (Queue); then
   // those before (History: tasks that are nearly always finished). A task's own records always come in order, its
-  // Submitted one first; one that comes without (its task was forgotten) is to be released. Meanwhile everything else
-  // here works. Errors: StorageFailed: the store is damaged, named with what to do; main ends.
+  // Submitted one first; one that comes without (its task was forgotten) is to be released. One call may end the one
+  // part and begin the other: during a visit loading() says which part the record is of. Meanwhile everything else here
+  // works. Errors: StorageFailed: the store is damaged, named with what to do; main ends.
   enum class Loading : std::uint8_t { Queue, History, Done };
   virtual Loading loading() const = 0;
   using Visit = std::function<void(Position position, const Record& record)>;

@@ -124,7 +124,9 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame, Tim
   if (envelope.value().type == MessageType::Assign) {
     RC_ASSERT(protocol::decode(envelope.value().body, assign_).ok());
     const std::string& device = devices_by_connection_[connection];
-    for (const std::string& wrong : ledger_.sent_assign(connection, correlation, assign_, specs_, now)) breach(wrong);
+    for (const std::string& wrong :
+         ledger_.sent_assign(connection, correlation, assign_, was_decided(assign_), specs_, now))
+      breach(wrong);
     for (const AssignItem& item : assign_.tasks) {
       if (is_looked_at(item.task)) {
         std::printf("assigned to %s, attempt %llu\n", device.c_str(),
@@ -154,7 +156,9 @@ void Auditor::on_not_sent(const std::string& connection, std::string_view frame,
   RC_ASSERT(envelope.ok());
   if (envelope.value().type == MessageType::Assign) {
     RC_ASSERT(protocol::decode(envelope.value().body, assign_).ok());
-    for (const std::string& wrong : ledger_.sent_assign(connection, correlation, assign_, specs_, now)) breach(wrong);
+    for (const std::string& wrong :
+         ledger_.sent_assign(connection, correlation, assign_, was_decided(assign_), specs_, now))
+      breach(wrong);
   }
   marks_.hit("connection known to be gone");
   ledger_.cut(connection);
@@ -195,6 +199,12 @@ void Auditor::on_execution(const std::string& device, const TaskId& task, TimePo
   if (once && times > 1 + retries_[task]) {
     breach(name(task) + " may run only once and ran again");
   }
+}
+
+// Whether all of it was: then its device may have changed since, as it may while an assign is on its way.
+bool Auditor::was_decided(const Assign& assign) const {
+  return std::all_of(assign.tasks.begin(), assign.tasks.end(),
+                     [&](const AssignItem& item) { return decided_.contains(item.attempt); });
 }
 
 // Those that leave later (the payload is fetched first, or the dispatch must be durable) were first in line now.

@@ -71,6 +71,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void check_resources(const std::vector<DeviceReport>& devices, const Reserved& reserved);
   void check_quarantine(const std::vector<DeviceReport>& devices);
   Reserved reserved(const core::Scheduler& scheduler) const;
+  bool was_decided(const Assign& assign) const;
   void note_decided(const core::Scheduler& scheduler);
   void mark_counters(const core::Scheduler& scheduler);
 

@@ -114,6 +114,9 @@ Auditor::Reserved Auditor::reserved(const core::Scheduler& scheduler) const {
     const core::Task& record = scheduler.task(task);
     if (!record.attempt) return true;
     const core::Attempt& attempt = scheduler.attempt(record.attempt);
+    // What a former main recorded may have been given back since: its device says so when it comes.
+    const bool former = attempt.id.value() >> kAttemptCounterBits < static_cast<std::uint64_t>(starts_);
+    if (former && !scheduler.device(attempt.device).connected) return true;
     const std::string& device = scheduler.device(attempt.device).capabilities.device_id;
     for (const auto& [resource, wanted] : scheduler.spec(task).requirements.resources) out[device][resource] += wanted;
     return true;
@@ -249,6 +252,8 @@ void Auditor::check_resources(const std::vector<DeviceReport>& devices, const Re
 
 // Only a device that fails time after time is left out.
 void Auditor::check_quarantine(const std::vector<DeviceReport>& devices) {
+  // The ledger knows no attempts of a former main, whose failures count as well.
+  if (durable_ && starts_ > 1) return;
   constexpr int kOnProbation = 2;
   for (const DeviceReport& device : devices) {
     if (device.state != "quarantined") continue;

@@ -173,15 +173,15 @@ void Ledger::sent_welcome(const std::string& connection, const Welcome& welcome)
 }
 
 std::vector<std::string> Ledger::sent_assign(const std::string& connection, std::uint64_t number, const Assign& assign,
-                                             const std::map<TaskId, TaskSpec>& specs, TimePoint now) {
+                                             bool late, const std::map<TaskId, TaskSpec>& specs, TimePoint now) {
   begin_turn(now);
   std::vector<std::string> wrong;
   const auto known = by_connection_.find(connection);
   if (known == by_connection_.end()) return {"an assign went to a connection without a device"};
   const std::string& name = known->second;
   Device& device = devices_.at(name);
-  if (draining(name)) wrong.push_back(name + " drains and is given tasks");
-  if (now - device.heard_at >= rules_.offline_after) wrong.push_back(name + " is silent and is given tasks");
+  if (!late && draining(name)) wrong.push_back(name + " drains and is given tasks");
+  if (!late && now - device.heard_at >= rules_.offline_after) wrong.push_back(name + " is silent and is given tasks");
   for (const AssignItem& item : assign.tasks) {
     const auto say = [&](const std::string& what) { wrong.push_back("task " + item.task.text() + " " + what); };
     const Requirements requirements = specs.contains(item.task) ? specs.at(item.task).requirements : Requirements{};

@@ -30,7 +30,7 @@ class Ledger {
   void sent_welcome(const std::string& connection, const Welcome& welcome);
   // An assign message has left. Returns what is wrong with it, in words.
   std::vector<std::string> sent_assign(const std::string& connection, std::uint64_t number, const Assign& assign,
-                                       const std::map<TaskId, TaskSpec>& specs, TimePoint now);
+                                       bool late, const std::map<TaskId, TaskSpec>& specs, TimePoint now);
   void cut(const std::string& connection);  // it is known to be gone
   void forget(const std::string& device);   // an administrator removed it
   void retried(const TaskId& task) { failures_.erase(task); }
