@@ -2,8 +2,8 @@
 # Installs what the tests need, runs them, and ends with one line: N passed, N failed, N skipped.
 # Usage: scripts/test.sh [TIER]
 #   (none)   what CI runs: build (release, warnings are errors), unit tests and protocol vectors, Python tests,
-#            end-to-end tests with real processes, and the checks of layers, format, Python and shell
-#   quick    the same without the end-to-end tests
+#            end-to-end tests with real processes, the same under faults, and the checks of layers, format, Python and shell
+#   quick    the same without those with real processes
 #   asan     unit tests under the address and undefined-behaviour sanitizers (build/asan)
 #   tsan     unit tests under the thread sanitizer (build/tsan; what it says of libzmq, which is built without it, is
 #            left out by scripts/tsan.supp)
@@ -161,6 +161,12 @@ end_to_end() { # NAME
     py_test "$1" tests/e2e --durations=5 "${more[@]}"
 }
 
+# Real processes, killed and frozen under load (docs/reliability.md says by which variables the counts are raised).
+fault_tests() {
+  RETIRE_CLUSTER_BIN_DIR=$top/build/release/bin RETIRE_CLUSTER_REQUIRE_PROGRAMS=1 \
+    py_test faults tests/fault --durations=10
+}
+
 python_tests() {
   RETIRE_CLUSTER_BIN_DIR=$top/build/release/bin RETIRE_CLUSTER_REQUIRE_PROGRAMS=1 \
     py_test python -c python/pyproject.toml --rootdir python python/tests
@@ -183,6 +189,7 @@ release_tests() {
     if [ "$tier" != quick ] && [ "$(cat "$results/venv.status")" = 0 ]; then
       local run
       for ((run = 1; run <= repeat; run++)); do stage "e2e-$run" end_to_end "e2e-$run" || true; done
+      stage faults fault_tests || true
     fi
   else
     wait "$checking" || true
@@ -190,6 +197,7 @@ release_tests() {
     left_out store-faults "the build failed"
     left_out python "the build failed"
     [ "$tier" = quick ] || left_out e2e "the build failed"
+    [ "$tier" = quick ] || left_out faults "the build failed"
   fi
 }
 

@@ -17,9 +17,10 @@ QUICK_LOSS = ("--heartbeat-interval", "0.3", "--offline-after", "2", "--lease", 
 
 
 class Main(Process):
-    """retire-cluster-main on a free port of 127.0.0.1; it listens when this returns."""
+    """retire-cluster-main on a free port of 127.0.0.1; it listens when this returns, unless `listen` says not to
+    wait for that."""
 
-    def __init__(self, home: Path, *flags: str, port: int = 0) -> None:
+    def __init__(self, home: Path, *flags: str, port: int = 0, listen: bool = True, **env: str) -> None:
         arguments = [
             "--host",
             "127.0.0.1",
@@ -30,7 +31,11 @@ class Main(Process):
             "--no-http",
             *flags,
         ]
-        super().__init__("retire-cluster-main", arguments, home)
+        super().__init__("retire-cluster-main", arguments, home, **env)
+        self.port = port
+        self.address = f"127.0.0.1:{port}"
+        if not listen:
+            return
         try:
             found = self.line(r"^listening on tcp://(\S+:(\d+))$", "stdout")
         except AssertionError:

@@ -21,7 +21,10 @@ _LOG_LINES = 60
 class Process:
     """Started at once. stdout and stderr go to files, so that nothing ever blocks on a full pipe."""
 
-    def __init__(self, name: str, arguments: Sequence[str], home: Path, **env: str) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], home: Path, path: Path | None = None, **env: str
+    ) -> None:
+        """`path`: of a program that is none of ours. `env`: beside what the caller's has."""
         home.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.arguments = list(arguments)
@@ -31,7 +34,7 @@ class Process:
         self._err = home / f"{name}-{count}.err"
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
             self._popen = subprocess.Popen(
-                [str(program(name)), *self.arguments],
+                [str(path or program(name)), *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

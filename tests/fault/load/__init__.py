@@ -1,0 +1,1 @@
+"""Load clients: processes that submit tasks, wait for their results, and write a history."""
