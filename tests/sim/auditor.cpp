@@ -34,7 +34,7 @@ void Auditor::on_restart(const std::vector<TaskId>& kept) {
   paused_ = false;
   paused_types_.clear();
   quarantined_.clear();
-  waits_since_.clear();
+  waits_.clear();
   group_served_.clear();
   newest_attempt_ = 0;
   ledger_.restart();
@@ -211,14 +211,11 @@ bool Auditor::was_decided(const Assign& assign) const {
 void Auditor::note_decided(const core::Scheduler& scheduler) {
   decided_.clear();
   if (!durable_) return;
-  scheduler.tasks().newest_first(0, [&](core::TaskIndex place) {
-    const core::Task& task = scheduler.task(place);
-    if (!task.attempt) return true;
-    const core::Attempt& attempt = scheduler.attempt(task.attempt);
+  for (const core::TaskIndex place : attempted_) {
+    const core::Attempt& attempt = scheduler.attempt(scheduler.task(place).attempt);
     if (attempt.assign == core::kNotSent) marks_.hit("payload fetched from the store");
     decided_.insert(attempt.id);
-    return true;
-  });
+  }
 }
 
 void Auditor::mark_counters(const core::Scheduler& scheduler) {

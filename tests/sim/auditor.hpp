@@ -52,6 +52,10 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
     AttemptId attempt;
     std::string device;
   };
+  struct Waits {
+    std::uint64_t since = 0;  // the turn
+    std::uint64_t seen = 0;   // the turn in which it did so last
+  };
   void breach(const std::string& what) { breaches_.push_back(what); }
   void trace(std::string_view bytes);
   void tell(const ResultItem& item);
@@ -100,7 +104,8 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::set<std::string> unsettled_;  // where abandoned attempts may run; that nothing is reserved there is the ledger's
   std::uint64_t turn_ = 0;
   std::uint64_t newest_attempt_ = 0;
-  std::map<TaskId, std::uint64_t> waits_since_;                             // the turn
+  std::map<TaskId, Waits> waits_;                                           // each that has waited at main
+  std::vector<core::TaskIndex> attempted_;                                  // what has an attempt in this turn
   std::map<std::pair<Priority, std::string>, std::uint64_t> group_served_;  // by priority and group: the turn
   int starts_ = 0;                                                          // of main
   core::Counters counters_;

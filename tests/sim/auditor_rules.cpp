@@ -65,9 +65,12 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
   ++turn_;
   scheduler.check_invariants(now);
   std::vector<TaskReport> waiting;
-  std::map<TaskId, std::uint64_t> waits_since;
+  waiting.reserve(64);
+  attempted_.clear();
   scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
-    if (scheduler.task(task).status != TaskStatus::Queued) return true;
+    const core::Task& record = scheduler.task(task);
+    if (record.attempt) attempted_.push_back(task);
+    if (record.status != TaskStatus::Queued) return true;
     TaskReport report = scheduler.report(task, false, false);
     const bool paused = is_paused(report.spec->type);
     if (report.reason == "retry_backoff") return true;
@@ -76,12 +79,12 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
              std::string(report.reason));
     }
     if (paused) return true;
-    const auto since = waits_since_.find(report.id);
-    waits_since[report.id] = since == waits_since_.end() ? turn_ : since->second;
-    waiting.push_back(report);
+    Waits& waits = waits_[report.id];
+    if (waits.seen + 1 != turn_) waits.since = turn_;
+    waits.seen = turn_;
+    waiting.push_back(std::move(report));
     return true;
   });
-  waits_since_.swap(waits_since);
   const std::vector<DeviceReport> devices = scheduler.device_reports("");
   for (const auto& [device, capabilities] : devices_) {
     if (!scheduler.find_device(device)) ledger_.forget(device);
@@ -110,17 +113,14 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
 // What is reserved on each device, added up from what main says runs there.
 Auditor::Reserved Auditor::reserved(const core::Scheduler& scheduler) const {
   Reserved out;
-  scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
-    const core::Task& record = scheduler.task(task);
-    if (!record.attempt) return true;
-    const core::Attempt& attempt = scheduler.attempt(record.attempt);
+  for (const core::TaskIndex task : attempted_) {
+    const core::Attempt& attempt = scheduler.attempt(scheduler.task(task).attempt);
     // What a former main recorded may have been given back since: its device says so when it comes.
     const bool former = attempt.id.value() >> kAttemptCounterBits < static_cast<std::uint64_t>(starts_);
-    if (former && !scheduler.device(attempt.device).connected) return true;
+    if (former && !scheduler.device(attempt.device).connected) continue;
     const std::string& device = scheduler.device(attempt.device).capabilities.device_id;
     for (const auto& [resource, wanted] : scheduler.spec(task).requirements.resources) out[device][resource] += wanted;
-    return true;
-  });
+  }
   return out;
 }
 
@@ -200,23 +200,21 @@ void Auditor::check_turns(const core::Scheduler& scheduler, const std::vector<Ta
   std::vector<Served> served;
   std::set<std::pair<Priority, std::string>> groups;
   std::uint64_t newest = newest_attempt_;
-  scheduler.tasks().newest_first(0, [&](core::TaskIndex place) {
+  for (const core::TaskIndex place : attempted_) {
     const core::Task& task = scheduler.task(place);
-    if (!task.attempt) return true;
     const core::Attempt& attempt = scheduler.attempt(task.attempt);
-    if (attempt.id.value() <= newest_attempt_) return true;
+    if (attempt.id.value() <= newest_attempt_) continue;
     newest = std::max(newest, attempt.id.value());
     served.push_back({task.id, &scheduler.spec(place), &scheduler.device(attempt.device).capabilities});
     groups.emplace(served.back().spec->priority, served.back().spec->group);
-    return true;
-  });
+  }
   newest_attempt_ = newest;
   for (const Served& one : served) {
     const std::uint64_t before = group_served_[{one.spec->priority, one.spec->group}];
     for (const TaskReport& other : waiting) {
       if (other.spec->priority != one.spec->priority || other.spec->group == one.spec->group) continue;
       const std::pair<Priority, std::string> group{other.spec->priority, other.spec->group};
-      if (waits_since_[other.id] >= before || groups.contains(group) || group_served_[group] >= before) continue;
+      if (waits_[other.id].since >= before || groups.contains(group) || group_served_[group] >= before) continue;
       marks_.hit("two groups wait for one device");
       if (!fits(other, *one.device, reserved) || avoids(other, one.device->device_id, devices, now)) continue;
       breach("it is the turn of group \"" + other.spec->group + "\" (" + name(other.id) + ") and group \"" +
