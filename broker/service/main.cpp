@@ -56,7 +56,7 @@ struct Options {
   double history_age = 7 * 24 * 3600;
   std::uint64_t history_count = 1'000'000;
   std::uint64_t history_mib = 1'024;
-  std::uint64_t max_connections = 20'000;
+  std::uint64_t max_connections = 16'000;
   std::uint64_t disk_reserve = 512;
 };
 
