@@ -339,6 +339,78 @@ def test_failed_handler_is_repeated_and_a_permanent_failure_is_not(
     assert "never" in str(result.error_message) and "PermanentError" in str(result.error_traceback)
 
 
+def test_retry_brings_a_failed_task_back_and_is_waited_for(
+    scheduler: TaskScheduler, executor: TaskExecutor
+) -> None:
+    mended = threading.Event()
+
+    def once_mended(payload: Any) -> str:
+        if not mended.is_set():
+            raise PermanentError("out of order")
+        return "mended"
+
+    executor.register_handler("once_mended", once_mended)
+    task_id = scheduler.submit_task(python_task("once_mended"))
+    assert scheduler.wait(task_id, timeout=WAIT_SECONDS).status is TaskStatus.FAILED
+    mended.set()
+    assert scheduler.retry_task(task_id) is True
+    result = scheduler.wait(task_id, timeout=WAIT_SECONDS)  # not the end that it had before
+    assert (result.status, result.result_data) == (TaskStatus.SUCCESS, "mended")
+    task = scheduler.get_task(task_id)
+    assert task is not None and len(task.error_history) == 1
+    assert "out of order" in task.error_history[0]["error_message"]
+    assert scheduler.retry_task(task_id) is False  # a success stays one
+    assert scheduler.retry_task("0f8fad5b-d9cb-469f-a165-70867728950e") is None
+
+
+def test_a_task_that_another_client_brought_back_is_waited_for(
+    cluster: LocalCluster, scheduler: TaskScheduler, executor: TaskExecutor
+) -> None:
+    executor.register_handler("always_fails", lambda payload: {}["nothing"])
+    task_id = scheduler.submit_task(python_task("always_fails", max_retries=0))
+    first = scheduler.wait(task_id, timeout=WAIT_SECONDS)
+    with TaskScheduler(cluster.address) as other:
+        assert other.retry_task(task_id) is True
+    second = scheduler.wait(task_id, timeout=WAIT_SECONDS)
+    assert second.status is TaskStatus.FAILED
+    assert first.completed_at is not None and second.completed_at is not None
+    assert second.completed_at > first.completed_at
+
+
+def test_a_paused_type_waits_until_it_is_resumed(scheduler: TaskScheduler) -> None:
+    scheduler.pause_queue("echo")
+    try:
+        task_id = scheduler.submit_task(Task("echo", 1))
+        assert scheduler.explain(task_id)["reason"] == "paused"
+        assert run(scheduler, Task("system_info")).success  # another type is not held up
+        assert scheduler.get_task_status(task_id) is TaskStatus.QUEUED
+    finally:
+        scheduler.resume_queue("echo")
+    assert scheduler.wait(task_id, timeout=WAIT_SECONDS).success
+    with pytest.raises(errors.InvalidTaskError) as refused:
+        scheduler.pause_queue("No Type")
+    assert refused.value.field == "task_type"
+
+
+def test_a_device_is_drained_resumed_and_removed(cluster: LocalCluster, scheduler: TaskScheduler) -> None:
+    with TaskExecutor(cluster.address, device_id="guest-9") as guest:
+        guest.register_handler("for_the_guest", lambda payload: payload)
+        eventually(lambda: "guest-9" in scheduler.get_online_devices(), "the device")
+        scheduler.drain_device("guest-9")
+        task_id = scheduler.submit_task(Task("for_the_guest", 7))
+        assert scheduler.explain(task_id)["reason"] == "devices_draining"
+        scheduler.resume_device("guest-9")
+        assert scheduler.wait(task_id, timeout=WAIT_SECONDS).result_data == 7
+        with pytest.raises(errors.TaskConflictError):
+            scheduler.remove_device("guest-9")  # it is here
+    eventually(lambda: "guest-9" not in scheduler.get_online_devices(), "the device to leave")
+    scheduler.remove_device("guest-9")
+    assert scheduler.get_device_capabilities("guest-9") is None
+    for call in (scheduler.drain_device, scheduler.resume_device, scheduler.remove_device):
+        with pytest.raises(errors.NotFoundError):
+            call("guest-9")
+
+
 def test_timeout_of_a_python_handler(scheduler: TaskScheduler, executor: TaskExecutor) -> None:
     gate = threading.Event()
     executor.register_handler("stuck", lambda payload: gate.wait(WAIT_SECONDS))

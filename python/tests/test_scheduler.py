@@ -11,6 +11,7 @@ import msgpack
 import pytest
 from fake_main import FakeMain, eventually
 from retire_cluster import errors
+from retire_cluster.client.core import split_ids
 from retire_cluster.ids import parse_task_id
 from retire_cluster.tasks import Task, TaskPriority, TaskRequirements, TaskScheduler, TaskStatus
 from retire_cluster.tasks.batches import batches, pack_tasks
@@ -52,6 +53,18 @@ def test_result_may_come_before_anybody_waits(main: FakeMain, scheduler: TaskSch
     eventually(lambda: len(scheduler._connection._cache), "the push")
     assert scheduler.wait(task_id, timeout=0).status is TaskStatus.SUCCESS
     assert scheduler.wait(task_id, timeout=5).status is TaskStatus.SUCCESS
+
+
+def test_an_end_that_a_retry_may_undo_is_not_remembered(main: FakeMain, scheduler: TaskScheduler) -> None:
+    ids = scheduler.submit_tasks([Task("echo"), Task("echo"), Task("echo")])
+    for task_id, status in zip(ids, (5, 7, 6)):  # failed, timed out, cancelled
+        main.finish(parse_task_id(task_id), status)
+    scheduler.wait_many(ids, timeout=5)
+    assert not main.of_type("wait")
+    scheduler.wait_many(ids, timeout=5)
+    assert main.of_type("wait")
+    (asked,) = (split_ids(wait.body["ids"]) for wait in main.of_type("wait"))
+    assert sorted(asked) == sorted(map(parse_task_id, ids[:2]))
 
 
 def test_equal_specs_are_sent_once(main: FakeMain, scheduler: TaskScheduler) -> None:

@@ -398,6 +398,11 @@ MINIMAL: dict[str, tuple[dict[str, Any], list[str]]] = {
     "tasks": ({"tasks": []}, ["tasks"]),
     "cancel": ({"ids": ID_A}, ["ids"]),
     "cancelled": ({"cancelled": [True]}, ["cancelled"]),
+    "retry": ({"ids": ID_A}, ["ids"]),
+    "retried": ({"retried": [True]}, ["retried"]),
+    "queue": ({"action": "pause"}, ["action"]),
+    "device": ({"action": "drain", "device_id": "laptop-1"}, ["action", "device_id"]),
+    "done": ({}, []),
     "why": ({"id": ID_A}, ["id"]),
     "explained": ({"explanation": EXPLANATION}, ["explanation"]),
     "stats": ({}, []),
@@ -457,6 +462,10 @@ WRONG_TYPES: dict[str, dict[str, Any]] = {
     "tasks": {"tasks": {}, "next_cursor": -1},
     "cancel": {"ids": 1},
     "cancelled": {"cancelled": [1]},
+    "retry": {"ids": [ID_A]},
+    "retried": {"retried": [0]},
+    "queue": {"action": 1, "task_type": 1},
+    "device": {"action": b"drain", "device_id": 7},
     "why": {"id": "x", "spec": {}},
     "explained": {"explanation": []},
     "statistics": {"statistics": None},
@@ -784,6 +793,13 @@ def valid_client() -> File:
     f.valid("list: full", "list", {"status": "queued", "task_type": "echo", "limit": 1, "cursor": 2**40})
     f.valid("list: the longest page", "list", {"limit": 1000})
     f.valid("cancelled: true, false, unknown", "cancelled", {"cancelled": [True, False, None]})
+    f.valid("retry: two", "retry", {"ids": ID_A + ID_B})
+    f.valid("retried: true, false, unknown", "retried", {"retried": [True, False, None]})
+    for action in ("pause", "resume"):
+        f.valid(f"queue: {action} of all", "queue", {"action": action})
+        f.valid(f"queue: {action} of a type", "queue", {"action": action, "task_type": "echo"})
+    for action in ("drain", "resume", "remove"):
+        f.valid(f"device: {action}", "device", {"action": action, "device_id": "laptop-1"})
     f.valid("why: a dry run", "why", {"spec": ["echo", 2, {"min_memory_gb": 64}, ""]})
     f.valid("explained: empty", "explained", {"explanation": {}})
     f.valid("devices: one", "devices", {"device_id": "laptop-1"})
@@ -1139,7 +1155,7 @@ def invalid_types() -> File:
             f.refused_body(f"{kind}: {key} of the wrong type", kind, wrong, "malformed")
     for key in CAPABILITY:
         f.refused_body(
-            f"device: without {key}",
+            f"capability record: without {key}",
             "device_update",
             {"device": {k: v for k, v in CAPABILITY.items() if k != key}},
             "malformed",
@@ -1164,7 +1180,7 @@ def invalid_types() -> File:
     }
     for key, value in wrong_device.items():
         f.refused_body(
-            f"device: {key} of the wrong type",
+            f"capability record: {key} of the wrong type",
             "device_update",
             {"device": {**CAPABILITY, key: value}},
             "malformed",
@@ -1512,6 +1528,18 @@ def invalid_values() -> File:
     for status in ("", "Queued", "done", "retry_backoff"):
         f.refused_body(f"list: status {status!r}", "list", {"status": status}, "invalid")
     f.refused_body("list: type in capitals", "list", {"task_type": "ECHO"}, "invalid")
+    for action in ("", "Pause", "drain"):
+        f.refused_body(f"queue: action {action!r}", "queue", {"action": action}, "invalid")
+    f.refused_body(
+        "queue: type in capitals", "queue", {"action": "pause", "task_type": "ECHO"}, "invalid"
+    )
+    for action in ("", "Drain", "pause"):
+        body = {"action": action, "device_id": "laptop-1"}
+        f.refused_body(f"device control: action {action!r}", "device", body, "invalid")
+    f.refused_body(
+        "device control: an ID that is not one", "device", {"action": "drain", "device_id": "a b"}, "invalid"
+    )
+    f.refused_body("retry: IDs of 15 bytes", "retry", {"ids": bytes(15)}, "malformed")
     f.refused_body("list: type of 65 bytes", "list", {"task_type": "x" * 65}, "too_large")
     f.refused_body("devices: an ID that is not one", "devices", {"device_id": "a b"}, "invalid")
     f.refused_body("devices: an ID of 129 bytes", "devices", {"device_id": "d" * 129}, "too_large")

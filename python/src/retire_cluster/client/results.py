@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any, List, Optional, Tuple
 
+from retire_cluster.wire.messages import STATUSES
+
 Entry = Tuple[List[Any], List[str]]  # an item of a `results` message, and the devices that it points into
 
 ENTRIES_MAX = 100_000
 BYTES_MAX = 64 * 1024 * 1024
+# A failed or timed-out task may be brought back under its ID, by anybody: its end is asked for anew.
+_FOR_EVER = (STATUSES.index("success"), STATUSES.index("cancelled"))
 _ENTRY_BYTES = 400  # what an entry costs beside its data and texts, roughly
 
 
 class ResultCache:
-    """The newest results, up to ENTRIES_MAX or about BYTES_MAX; older ones are dropped and asked for anew
+    """The newest results of tasks that stay as they ended, up to ENTRIES_MAX or about BYTES_MAX; older ones are dropped and asked for anew
     when they are wanted. Not thread-safe."""
 
     def __init__(self, entries_max: int = ENTRIES_MAX, bytes_max: int = BYTES_MAX) -> None:
@@ -24,7 +28,7 @@ class ResultCache:
 
     def add(self, item: List[Any], devices: List[str]) -> None:
         task_id = item[0]
-        if task_id in self._entries:
+        if item[1] not in _FOR_EVER or task_id in self._entries:
             return
         self._entries[task_id] = (item, devices)
         self._bytes += _size(item)

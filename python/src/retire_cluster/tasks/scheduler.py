@@ -219,6 +219,16 @@ class TaskScheduler:
         answer = self._connection.call("cancel", {"ids": parse_task_id(task_id)}, "cancelled")["cancelled"]
         return bool(answer and answer[0])
 
+    def retry_task(self, task_id: str) -> Optional[bool]:
+        """Brings a failed or timed-out task back under its ID, with all its retries; its earlier end moves to
+        its error_history. False if it is in another state, None if main does not know it.
+
+        wait() is for the new end from then on. A request whose answer was lost is repeated: then False may
+        mean that the first one was carried out.
+        """
+        answer = self._connection.call("retry", {"ids": parse_task_id(task_id)}, "retried")["retried"]
+        return answer[0] if answer else None
+
     def _get(self, task_id: str, payload: bool, result: bool) -> Optional[Dict[str, Any]]:
         body = {"ids": parse_task_id(task_id), "payload": payload, "result": result}
         tasks: List[Optional[Dict[str, Any]]] = self._connection.call("get", body, "tasks")["tasks"]
@@ -302,6 +312,42 @@ class TaskScheduler:
             if device["device_id"] == device_id:
                 return {key: value for key, value in device.items() if key in CAPABILITY.fields}
         return None
+
+    # -- administration
+
+    def pause_queue(self, task_type: Optional[str] = None) -> None:
+        """No task is begun any more, or none of one type, until resume_queue() with the same argument; what is
+        with devices and has not begun is taken back, what runs goes on. Submissions are accepted.
+
+        Errors: InvalidTaskError for a type that cannot be one.
+        """
+        self._queue("pause", task_type)
+
+    def resume_queue(self, task_type: Optional[str] = None) -> None:
+        """Ends pause_queue(). Nothing happens if it is not paused."""
+        self._queue("resume", task_type)
+
+    def drain_device(self, device_id: str) -> None:
+        """The device gets no new work, also after it joined anew, until resume_device(); what it runs goes on.
+
+        Errors: NotFoundError if main does not know the device, here and in the next two.
+        """
+        self._device("drain", device_id)
+
+    def resume_device(self, device_id: str) -> None:
+        """Ends drain_device(), and a quarantine."""
+        self._device("resume", device_id)
+
+    def remove_device(self, device_id: str) -> None:
+        """Forgets a device that is away. Errors: TaskConflictError (code `conflict`) if it is connected."""
+        self._device("remove", device_id)
+
+    def _queue(self, action: str, task_type: Optional[str]) -> None:
+        body = {"action": action} if task_type is None else {"action": action, "task_type": task_type}
+        self._connection.call("queue", body, "done")
+
+    def _device(self, action: str, device_id: str) -> None:
+        self._connection.call("device", {"action": action, "device_id": device_id}, "done")
 
 
 def _value(text: Any) -> Any:

@@ -37,6 +37,8 @@ CHECKPOINT_BYTES_MAX = 1_048_576
 ID_BYTES = 16
 
 STATUSES = ("pending", "queued", "assigned", "running", "success", "failed", "cancelled", "timeout")
+QUEUE_ACTIONS = ("pause", "resume")
+DEVICE_ACTIONS = ("drain", "resume", "remove")
 PRIORITIES = {"low": 1, "normal": 2, "high": 3, "urgent": 4}
 ISOLATIONS = ("off", "basic", "strict")
 
@@ -333,6 +335,11 @@ MESSAGES: Dict[str, Record] = {
     ),
     "cancel": _message({"ids": _ids}),
     "cancelled": _message({"cancelled": Array(Nullable(_bool), ITEMS_MAX)}),
+    "retry": _message({"ids": _ids}),
+    "retried": _message({"retried": Array(Nullable(_bool), ITEMS_MAX)}),
+    "queue": _message({"action": Word(QUEUE_ACTIONS), "task_type": TASK_TYPE}, "task_type"),
+    "device": _message({"action": Word(DEVICE_ACTIONS), "device_id": DEVICE_ID}),
+    "done": _empty,
     "why": Record({"id": _id, "spec": SPEC}),
     "explained": _message({"explanation": OpenMap()}),
     "stats": _empty,
