@@ -139,8 +139,13 @@ void print_json(const World& world, const Json& document) {
   world.out << (world.out_is_terminal ? json::to_pretty_text(document) : json::to_text(document)) << "\n";
 }
 
-void show_tasks(const World& world, const Json& tasks) {
+void show_tasks(const World& world, const Json& tasks, const List& asked) {
   const Json& list = part(tasks, "tasks");
+  if (list.empty() && (asked.status || !asked.type.empty())) {
+    world.out << "No task" << (asked.type.empty() ? "" : " of type " + asked.type)
+              << (asked.status ? " has the status " + std::string(to_string(*asked.status)) : "") << ".\n";
+    return;
+  }
   if (list.empty()) {
     world.out << "No tasks. Submit one with: retire-cluster-submit echo '{\"message\": \"hi\"}'\n";
     return;

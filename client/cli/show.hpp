@@ -3,10 +3,12 @@
 
 #include "client/cli/world.hpp"
 #include "common/json/json.hpp"
+#include "common/model/messages.hpp"
 
 namespace retire::cli {
 
-void show_tasks(const World& world, const json::Json& tasks);  // {"tasks": […]}
+// `tasks`: {"tasks": […]}, what main answered to `asked`.
+void show_tasks(const World& world, const json::Json& tasks, const List& asked);
 void show_task(const World& world, const json::Json& task);
 void show_why(const World& world, const json::Json& explanation);
 void show_devices(const World& world, const json::Json& devices);  // a list

@@ -74,7 +74,7 @@ Json of_role(const Json& devices, const std::optional<std::string>& role) {
 
 // Prints what is asked for, once.
 Status print(const Options& o, const World& world, Ask& ask) {
-  const auto shown = [&](const Result<Json>& document, void (*show)(const World&, const Json&)) -> Status {
+  const auto shown = [&](const Result<Json>& document, const auto& show) -> Status {
     if (!document.ok()) return document.error();
     o.session.json ? print_json(world, document.value()) : show(world, document.value());
     return ok_status();
@@ -88,7 +88,7 @@ Status print(const Options& o, const World& world, Ask& ask) {
   if (o.tasks) {
     List query;
     if (o.status) query.status = parse_status(*o.status);
-    return shown(ask.tasks(query, o.limit), show_tasks);
+    return shown(ask.tasks(query, o.limit), [&](const World& to, const Json& tasks) { show_tasks(to, tasks, query); });
   }
   if (o.devices || o.role) {
     const Result<Json> devices = ask.devices();

@@ -95,7 +95,7 @@ void declare(config::Flags& flags, Options& o) {
 }
 
 Status print(const Options& o, const World& world, const std::vector<std::string>& verbs, Ask& ask) {
-  const auto shown = [&](const Result<Json>& document, void (*show)(const World&, const Json&)) -> Status {
+  const auto shown = [&](const Result<Json>& document, const auto& show) -> Status {
     if (!document.ok()) return document.error();
     o.session.json ? print_json(world, document.value()) : show(world, document.value());
     return ok_status();
@@ -145,7 +145,7 @@ Status print(const Options& o, const World& world, const std::vector<std::string
     List query;
     if (o.status) query.status = parse_status(*o.status);
     query.type = o.type.value_or("");
-    return shown(ask.tasks(query, o.limit), show_tasks);
+    return shown(ask.tasks(query, o.limit), [&](const World& to, const Json& tasks) { show_tasks(to, tasks, query); });
   }
   const Result<TaskId> id = ask.id(o.id);
   if (!id.ok()) return id.error();

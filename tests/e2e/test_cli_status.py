@@ -218,6 +218,23 @@ def test_tasks_as_a_table(cluster: Cluster, stuck: str, command: list[str]) -> N
 
 
 @pytest.mark.parametrize("command", [["--tasks"], ["task", "list"]])
+def test_a_list_of_a_status_that_no_task_has_says_so(cluster: Cluster, stuck: str, command: list[str]) -> None:
+    run = tool if command[0] == "task" else status
+    assert shown(run(cluster, *command, "--status", "timeout")) == "No task has the status timeout.\n"
+    assert document(run(cluster, *command, "--status", "timeout", "--json"))["tasks"] == []
+
+
+def test_a_list_of_a_type_that_has_no_tasks_says_so(cluster: Cluster) -> None:
+    assert shown(tool(cluster, "task", "list", "--type", "nosuch")) == "No task of type nosuch.\n"
+    both = tool(cluster, "task", "list", "--type", "nosuch", "--status", "failed")
+    assert shown(both) == "No task of type nosuch has the status failed.\n"
+
+
+def test_the_list_of_a_cluster_without_tasks_says_how_to_submit_one(own_cluster: Callable[..., Cluster]) -> None:
+    assert "retire-cluster-submit" in shown(tool(own_cluster(), "task", "list"))
+
+
+@pytest.mark.parametrize("command", [["--tasks"], ["task", "list"]])
 def test_tasks_as_json(cluster: Cluster, stuck: str, command: list[str]) -> None:
     run = tool if command[0] == "task" else status
     page = document(run(cluster, *command, "--limit", "2", "--json"))
