@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/service/read.hpp"
+#include "common/base/failpoint.hpp"
 #include "common/logging/logging.hpp"
 
 namespace retire::service {
@@ -45,12 +46,15 @@ Status Broker::turn(Now now) {
   for (const core::DeviceIndex device : gone_) scheduler_.disconnected(device);
   gone_.clear();
   receive_all();
+  failpoint(Failpoint::Received);
   if (Status status = load(); !status.ok()) return status;
   scheduler_.advance(now_, effects_);
   if (Status status = take_fetched(); !status.ok()) return status;
   carry_out();
   end_turn();
+  failpoint(Failpoint::Appended);
   store_.submit();
+  failpoint(Failpoint::HandedOver);
   if (now_.monotonic >= next_sweep_) {
     next_sweep_ = now_.monotonic + kSweepInterval;
     sessions_.close_silent(now_.monotonic - kClientSilenceMax);
@@ -245,7 +249,9 @@ bool Broker::flush(Session& session) {
     session.outbox.pop_front();
   }
   while (open && !session.deferred.empty() && session.deferred.front().after <= durable_) {
+    failpoint(Failpoint::AnswerDue);
     if (!send(session, session.deferred.front().frame, open)) return open;
+    failpoint(Failpoint::AnswerSent);
     session.deferred.pop_front();
   }
   if (session.deferred.empty()) session.orders_after = 0;

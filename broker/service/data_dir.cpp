@@ -11,6 +11,8 @@
 #include <fstream>
 #include <utility>
 
+#include "common/base/failpoint.hpp"
+
 namespace retire::service {
 namespace {
 
@@ -57,6 +59,7 @@ Result<std::uint64_t> DataDir::next_epoch() {
   const bool written =
       out >= 0 && ::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(out) == 0;
   if (out >= 0) ::close(out);
+  failpoint(Failpoint::EpochDue);
   if (!written || ::rename(fresh.c_str(), file.c_str()) != 0) {
     return refused(path_, std::string("cannot be written: ") + std::strerror(errno));
   }

@@ -13,6 +13,7 @@
 #include "broker/service/broker.hpp"
 #include "broker/service/data_dir.hpp"
 #include "broker/service/loop.hpp"
+#include "common/base/failpoint.hpp"
 #include "common/config/common_flags.hpp"
 #include "common/logging/logging.hpp"
 
@@ -179,6 +180,13 @@ int run(int argc, char** argv) {
                   .json = common.log_format == "json"});
   for (const std::string& notice : parsed.value().notices) logging::info("{}", notice);
 
+  if (const std::string_view armed = config::variable(environment, "RETIRE_CLUSTER_FAILPOINT"); !armed.empty()) {
+    if (const Status status = arm_failpoint(armed); !status.ok()) {
+      return fail(
+          {status.error().code, status.error().detail + "; unset RETIRE_CLUSTER_FAILPOINT, which is for tests"});
+    }
+    logging::warn("this main ends by SIGKILL at the failpoint {}: RETIRE_CLUSTER_FAILPOINT is for tests", armed);
+  }
   if (options.store.starts_with("postgresql://")) {
     return fail({ErrorCode::Configuration, "--store postgresql://… is not built yet; leave it out, or use memory:"});
   }
@@ -225,8 +233,9 @@ int run(int argc, char** argv) {
   const Status status = run_broker(broker, transport, *store.value(), stop_requested, wake_pipe[0]);
   if (!status.ok()) return fail(status.error());
   if (const Status closed = store.value()->close(); !closed.ok()) return fail(closed.error());
-  logging::info("stopped: messages_in={} messages_out={} malformed={}", broker.counters().messages_in,
-                broker.counters().messages_out, broker.counters().malformed);
+  logging::info("stopped: messages_in={} messages_out={} malformed={} results_stale={}", broker.counters().messages_in,
+                broker.counters().messages_out, broker.counters().malformed,
+                broker.scheduler().counters().results_stale);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "broker/service/broker.hpp"
+#include "common/base/failpoint.hpp"
 #include "common/logging/logging.hpp"
 
 namespace retire::service {
@@ -131,6 +132,7 @@ Status Broker::load() {
     const Result<std::size_t> visited = store_.recover(
         kRecoveredAtOnce, [&](store::Position position, const store::Record& record) { restore(position, record); });
     if (!visited.ok()) return visited.error();
+    if (visited.value() > 0) failpoint(Failpoint::Restoring);
     end_queue();
     if (queue_loaded_) queue_loaded();
     if (store_.loading() == store::Store::Loading::Done) {
@@ -195,6 +197,7 @@ void Broker::restore_device(const store::Record& record) {
 
 void Broker::queue_loaded() {
   queue_loaded_ = false;
+  failpoint(Failpoint::QueueLoaded);
   const core::Counters& counted = scheduler_.counters();
   logging::info("queue loaded: waiting={} running={} after {:.2f} s", scheduler_.tasks().count(TaskStatus::Queued),
                 counted.restored_running, to_seconds(now_.monotonic - loading_since_));

@@ -7,6 +7,7 @@
 
 #include "broker/store/engine.hpp"
 #include "common/base/assert.hpp"
+#include "common/base/failpoint.hpp"
 
 namespace retire::store {
 namespace {
@@ -237,6 +238,7 @@ Status EmbeddedStore::close() {
   writer_.stop();
   stop_threads();
   if (shared_.failed()) return shared_.failure();
+  failpoint(Failpoint::Closing);
   return shared_.disk->close(shared_.durable_batch);
 }
 

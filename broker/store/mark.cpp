@@ -7,6 +7,7 @@
 
 #include "broker/store/bytes.hpp"
 #include "broker/store/disk.hpp"
+#include "common/base/failpoint.hpp"
 
 namespace retire::store {
 namespace {
@@ -66,7 +67,9 @@ Status write_mark(rocksdb::Env& env, const std::string& directory, const Mark& m
   if (const auto status = rocksdb::WriteStringToFile(&env, text, fresh, true); !status.ok()) {
     return failed("cannot write " + fresh, status);
   }
+  failpoint(Failpoint::MarkDue);
   if (const auto status = env.RenameFile(fresh, path); !status.ok()) return failed("cannot rename " + fresh, status);
+  failpoint(Failpoint::MarkRenamed);
   std::unique_ptr<rocksdb::Directory> entries;
   if (const auto status = env.NewDirectory(directory, &entries); !status.ok()) {
     return failed("cannot open " + directory, status);

@@ -5,6 +5,7 @@
 
 #include "broker/store/engine.hpp"
 #include "common/base/assert.hpp"
+#include "common/base/failpoint.hpp"
 
 namespace retire::store {
 namespace {
@@ -107,10 +108,12 @@ bool Writer::write(Work& work) {
     }
     for (const Position of : effects.requeued) lowest = std::min(lowest, batch_of(of));
     batch.finish(shared_.disk->salt(), lowest);
+    failpoint(Failpoint::BatchDue);
     if (const Status written = shared_.disk->write(number, batch.value(), batch.ids()); !written.ok()) {
       shared_.fail(written.error());
       return false;
     }
+    failpoint(Failpoint::BatchDurable);
   }
   const std::lock_guard lock(shared_.ledger_mutex);
   if (batch.records() > 0) {

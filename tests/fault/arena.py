@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Callable, Dict, List, Optional, Sequence
 
@@ -19,9 +20,10 @@ from harness.cluster import Main, Worker
 from harness.process import Process
 from harness.programs import bin_dir
 from harness.programs import program as path_of
-from harness.waiting import eventually
+from harness.waiting import DEADLINE_SECONDS, eventually
 from load.plan import Mix
 from load.raw_client import RawClient
+from retire_cluster.tasks import TaskScheduler
 
 HERE = Path(__file__).resolve().parent
 
@@ -48,11 +50,12 @@ def free_port() -> int:
 
 
 class LoadClient(Process):
-    def __init__(self, home: Path, name: str, *arguments: str, seed: int) -> None:
+    def __init__(self, home: Path, name: str, kind: str, *arguments: str, seed: int) -> None:
+        self.kind = kind
         self.history = home / f"{name}.jsonl"
         super().__init__(
             "load",
-            ["-m", "load", "--history", str(self.history), "--seed", str(seed), *arguments],
+            ["-m", "load", "--kind", kind, "--history", str(self.history), "--seed", str(seed), *arguments],
             home / name,
             path=Path(sys.executable),
             PYTHONPATH=str(HERE),
@@ -72,8 +75,12 @@ class Arena:
         self.starts = 0  # of main
         self.workers: List[Worker] = []
         self.clients: List[LoadClient] = []
+        self._client: Optional[TaskScheduler] = None
         self._numbers = itertools.count(1)
+        self._client_numbers = itertools.count(1)
         self._audits = itertools.count(1)
+        self._read_up_to: Dict[Path, int] = defaultdict(int)
+        self._acknowledgements = 0
         self.histories = home / "histories"
         self.histories.mkdir(parents=True)
         # Apart from `home`, which only its owner may enter: handlers run as users of their own.
@@ -139,11 +146,12 @@ class Arena:
     # -- load
 
     def start_client(self, kind: str, *arguments: str, address: str = "", name: str = "") -> LoadClient:
-        name = name or f"{kind}-{len(self.clients) + 1}"
+        name = name or f"{kind}-{next(self._client_numbers)}"
         client = LoadClient(
             self.histories,
             name,
-            *("--kind", kind, "--address", address or self.address, "--witness", str(self.witness)),
+            kind,
+            *("--address", address or self.address, "--witness", str(self.witness)),
             *("--mix", self.mix.text(), "--program", str(path_of("retire-cluster-submit"))),
             *arguments,
             seed=self.seed,
@@ -155,23 +163,41 @@ class Arena:
         for kind in kinds:
             self.start_client(kind, *arguments)
 
-    def acknowledged(self) -> int:
-        """Tasks so far, by what the clients wrote; a glance, not the verdict."""
-        return sum(
-            len(submission.tasks)
-            for path in self.histories.glob("*.jsonl")
-            for submission in history.read(path).submissions
-            if submission.outcome == "ok"
-        )
+    def kill_client(self, client: LoadClient) -> None:
+        """kill -9. What it had sent and not been told of has an unknown outcome."""
+        client.kill()
+        self.forget(client)
+        self.clients.remove(client)
+
+    def acknowledgements(self) -> int:
+        """Submissions that were acknowledged so far, by what the clients have written; a glance, not the verdict."""
+        for path in self.histories.glob("*.jsonl"):
+            with open(path, "rb") as file:
+                file.seek(self._read_up_to[path])
+                text = file.read()
+            whole = text[: text.rfind(b"\n") + 1]
+            self._read_up_to[path] += len(whole)
+            self._acknowledgements += whole.count(b'{"e":"ok"')
+        return self._acknowledgements
 
     def stop_clients(self, deadline: float = 180.0) -> None:
         """No further submissions; each client waits for what it is owed. What does not come is the verdict's."""
         for client in self.clients:
+            # From then on it heeds the signal.
+            eventually(lambda client=client: client.history.exists() or not client.alive, "a load client begins")
             client.signal(signal.SIGTERM)
         for client in self.clients:
             status = client.ended(deadline)
             assert status in (0, 3), f"a load client ended with {status}: {client.stderr}"
             self.forget(client)
+
+    def client(self) -> TaskScheduler:
+        """Of the Python package, for questions about the cluster."""
+        if self._client is None:
+            self._client = TaskScheduler(
+                self.address, connect_timeout=DEADLINE_SECONDS, request_timeout=DEADLINE_SECONDS
+            )
+        return self._client
 
     # -- judging
 
@@ -207,6 +233,8 @@ class Arena:
 
     def close(self) -> None:
         problems = []
+        if self._client is not None:
+            self._client.close()
         for client in self.clients:
             if client.alive:
                 client.kill()

@@ -13,7 +13,7 @@ def test_without_a_fault_nothing_is_lost_and_nothing_runs_twice(arenas: Callable
     arena = arenas(mix=Mix(once=10, fail=5, fail_first=5))
     arena.start_workers(2, slots=2)
     arena.start_clients()
-    eventually(lambda: arena.acknowledged() >= 300, "300 tasks are acknowledged")
+    eventually(lambda: arena.acknowledgements() >= 30, "30 submissions are acknowledged")
     arena.stop_clients()
     verdict = arena.judge()
     verdict.check()

@@ -69,6 +69,7 @@ def test_a_run_without_a_fault_passes(run: Run) -> None:
     found = run.verdict()
     found.check()
     assert (found.submitted, found.acknowledged, found.ended, found.executions, found.sights) == (3, 3, 3, 3, 6)
+    assert found.reasons == {"success": 2, "failed": 1}
     assert (found.unknown, found.recovered, found.refused, found.resent, found.repeated) == (0, 0, 0, 0, [])
 
 

@@ -4,7 +4,9 @@
     tests/teeth/run.py [SET …] [--only NAME] [--work DIR] [--jobs N]
 
 A set is a file SET.toml beside this script (all of them if none is named): what to build, the tests to run in their
-order until one fails, and the faults: `name`, `file`, `find` (text that stands there exactly once) and `replace`.
+order until one fails, and the faults: `name`, `file`, `find` (text that stands there exactly once) and `replace`, and
+where it matters which test bites, `tests`, the names of those that are run. In what a test runs, and in its environment,
+{build}, {tree} and {python} stand for the copy's two directories and for this Python.
 Prints for each fault which test caught it. A fault whose text is not found once, or that does not compile, is an error
 of the set and no catch. Exit status: 0 if every fault was caught, 1 if one was not, 2 for an error.
 
@@ -73,10 +75,16 @@ class Tree:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
+    def fill(self, word: str) -> str:
+        for name, value in (("build", self.build_dir), ("tree", self.path), ("python", sys.executable)):
+            word = word.replace("{" + name + "}", str(value))
+        return word
+
     def test(self, test: dict) -> str:
         """Empty if it passed, else what failed."""
-        command = [str(self.build_dir / test["run"][0]), *test["run"][1:]]
-        environment = {**os.environ, **test.get("environment", {})}
+        command = [self.fill(word) for word in test["run"]]
+        command[0] = str(self.build_dir / command[0])  # unless it is absolute
+        environment = {**os.environ, **{name: self.fill(text) for name, text in test.get("environment", {}).items()}}
         try:
             done = subprocess.run(command, cwd=self.path, env=environment, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, errors="replace", timeout=TEST_SECONDS_MAX)
@@ -85,6 +93,7 @@ class Tree:
         if done.returncode == 0:
             return ""
         failed = re.findall(r"^\[  FAILED  \] ([\w.]+/?[\w.]*)", done.stdout, re.M)
+        failed += re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.M)
         asserted = re.search(r"assertion failed: .*", done.stdout)
         if asserted:
             running = re.findall(r"^\[ RUN      \] (\S+)", done.stdout, re.M)
@@ -122,7 +131,8 @@ def run_set(name: str, only: str, tree: Tree) -> int:
             wrong = tree.build(content["targets"])
             if wrong:
                 fail(f"{name}: {fault['name']} does not compile:\n{wrong}")
-            caught = next(filter(None, map(tree.test, content["tests"])), "")
+            tests = [test for test in content["tests"] if test["name"] in fault.get("tests", [test["name"]])]
+            caught = next(filter(None, map(tree.test, tests)), "")
         finally:
             source.write_text(text)
         missed += not caught

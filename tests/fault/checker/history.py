@@ -7,7 +7,7 @@ A history is a file of JSON lines. Times are of the monotonic clock that all pro
     {"e": "ok", "n": 7, "t": …, "known": [id, …]}    main has acknowledged it, and said which of its tasks it knew
     {"e": "failed", "n": 7, "t": …, "why": …}        it has certainly not taken place
     {"e": "unknown", "n": 7, "t": …, "why": …}       nobody can tell; so is one without an outcome
-    {"e": "seen", "t": …, "since": …, "how": …, "id", "status", "key", "execution", "error"}
+    {"e": "seen", "t": …, "since": …, "how": …, "id", "status", "key", "execution", "error", "reason"}
                                                      what main says of a task, when asked at `since` and told at `t`
     {"e": "listed", "t": …, "ids": [id, …]}          one whole list of main's tasks
     {"e": "end", "t": …, "left": N}                  the client ended in order; N results did not come
@@ -64,6 +64,7 @@ class Sight:
     key: Optional[str] = None
     execution: Optional[str] = None
     error: Optional[str] = None
+    reason: Optional[str] = None  # only when main was asked
 
     @property
     def final(self) -> bool:
@@ -154,7 +155,7 @@ def _apply(history: History, submissions: Dict[int, Submission], event: Dict[str
     elif kind == "again":
         submissions[event["n"]].sent += 1
     elif kind == "seen":
-        more = {name: event.get(name) for name in ("key", "execution", "error")}
+        more = {name: event.get(name) for name in ("key", "execution", "error", "reason")}
         history.sights.append(
             Sight(history.client, event["id"], event["status"], event["t"], event["since"], event["how"], **more)
         )

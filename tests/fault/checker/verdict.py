@@ -34,6 +34,7 @@ class Verdict:
     ended: int = 0
     executions: int = 0
     sights: int = 0
+    reasons: Dict[str, int] = field(default_factory=dict)  # of final tasks: main's reason, or the status without one
 
     def faults(self) -> Dict[str, List[str]]:
         """Everything that must not be, by name; empty when all is well."""
@@ -79,6 +80,7 @@ def judge(histories: Sequence[History], executions: Mapping[str, Sequence[Execut
             verdict.recovered += 1
     _judge_executions(intended, submitted, sights, executions, verdict)
 
+    verdict.reasons = _reasons(sights)
     verdict.acknowledged = len(acknowledged)
     verdict.unknown = len(submitted) - len(acknowledged)
     verdict.refused = verdict.submitted - len(submitted)
@@ -171,6 +173,15 @@ def _judge_ends(task: Intended, seen: Sequence[Sight], verdict: Verdict) -> None
         if sight.status == "success" and sight.key != task.key:
             verdict.wrong.append(f"{task.id} has the result of {sight.key}, not of {task.key}")
             break
+
+
+def _reasons(sights: Mapping[str, Sequence[Sight]]) -> Dict[str, int]:
+    found: Counter[str] = Counter()
+    for seen in sights.values():
+        ends = [sight for sight in seen if sight.final]
+        if ends:
+            found[next((sight.reason for sight in ends if sight.reason), ends[0].status)] += 1
+    return dict(found)
 
 
 def _meets(sight: Sight, expected: str) -> bool:

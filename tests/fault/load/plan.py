@@ -14,6 +14,7 @@ TASK_TYPE = "witness"
 # The message of an attempt that was told to fail, and what main says of a task whose device went.
 TOLD_TO_FAIL = "failed:as it was told"
 LOST_ONCE = "failed:device "
+HOST_DIED = "failed:handler process"
 POISONED = "failed:set aside: its devices were lost"
 
 
@@ -71,7 +72,7 @@ def plan(client: str, seed: int, witness: str, mix: Mix) -> Iterator[Planned]:
 def _kind(kind: int, mix: Mix) -> Tuple[str, Dict[str, Any], Tuple[str, ...]]:
     lost: Tuple[str, ...] = (POISONED,) if mix.poison else ()
     if kind < mix.once:
-        return "ok", {"at_most_once": True}, ("success", LOST_ONCE)
+        return "ok", {"at_most_once": True}, ("success", LOST_ONCE, HOST_DIED)
     kind -= mix.once
     if kind < mix.fail:
         return "fail", {"max_retries": 0}, (TOLD_TO_FAIL, *lost)

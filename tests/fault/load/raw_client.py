@@ -90,7 +90,8 @@ class RawClient:
                     self._history.seen(since, how, task_id, MISSING)
                     continue
                 result = wire.get("result") or {}
-                self._saw(since, how, task_id, wire["status"], result.get("data"), result.get("error_message"))
+                error = result.get("error_message")
+                self._saw(since, how, task_id, wire["status"], result.get("data"), error, wire.get("reason"))
 
         self._ask("get", {"ids": _pack_ids(ids), "payload": False}, done)
 
@@ -276,13 +277,20 @@ class RawClient:
             self.finished.append(task_id)
 
     def _saw(
-        self, since: float, how: str, task_id: str, status: str, data: Optional[bytes], error: Optional[str]
+        self,
+        since: float,
+        how: str,
+        task_id: str,
+        status: str,
+        data: Optional[bytes],
+        error: Optional[str],
+        reason: Optional[str] = None,
     ) -> None:
         if status not in FINAL:
             self._history.seen(since, how, task_id, status)
             return
         key, execution = read_result(None if data is None else msgpack.unpackb(data, strict_map_key=False))
-        self._history.seen(since, how, task_id, status, key=key, execution=execution, error=error)
+        self._history.seen(since, how, task_id, status, key=key, execution=execution, error=error, reason=reason)
 
 
 def _pack_ids(ids: Iterable[str]) -> bytes:
