@@ -45,6 +45,7 @@ void Ledger::end_turn(TimePoint now) {
 
 void Ledger::drop(Device& device, AttemptId attempt) {
   device.abandoned.erase(attempt);
+  device.ended.insert(attempt);
   const auto held = device.held.find(attempt);
   if (held == device.held.end()) return;
   if (const auto at = current_.find(held->second.task); at != current_.end() && at->second.second == attempt) {
@@ -67,6 +68,7 @@ void Ledger::hello(const std::string& connection, const Hello& hello, TimePoint 
   device.slots = hello.device->slots;
   device.draining = hello.draining;
   device.abandoned.clear();
+  device.ended.clear();
   device.heard_at = now;
   std::vector<AttemptId> gone;
   for (auto& [attempt, held] : device.held) {
@@ -169,7 +171,10 @@ void Ledger::received(const std::string& connection, const protocol::Envelope& e
 void Ledger::sent_welcome(const std::string& connection, const Welcome& welcome) {
   const auto known = by_connection_.find(connection);
   if (known == by_connection_.end()) return;
-  devices_.at(known->second).abandoned.insert(welcome.abandon.begin(), welcome.abandon.end());
+  Device& device = devices_.at(known->second);
+  for (const AttemptId attempt : welcome.abandon) {
+    if (!device.ended.contains(attempt)) device.abandoned.insert(attempt);
+  }
 }
 
 std::vector<std::string> Ledger::sent_assign(const std::string& connection, std::uint64_t number, const Assign& assign,

@@ -57,6 +57,7 @@ class Ledger {
     std::uint32_t slots = 1;
     std::map<AttemptId, Held> held;
     std::set<AttemptId> abandoned;
+    std::set<AttemptId> ended;  // since its hello, whose answer leaves later and may still name them
     TimePoint heard_at{};
     bool draining = false;  // by its own wish
     bool drained = false;   // by an administrator's
