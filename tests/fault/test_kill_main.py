@@ -19,6 +19,7 @@ from harness.waiting import eventually
 from load.plan import Mix
 
 WORKERS = 8
+LOAD = ("--batch-size", "30", "--window", "200")
 
 # Name, and the largest number of passes; each cycle draws one. Under this load a turn takes a few milliseconds.
 WHILE_SERVING = (
@@ -45,6 +46,7 @@ class Killer:
     def __init__(self, arena: Arena, rng: random.Random) -> None:
         self.arena = arena
         self.rng = rng
+        self.begin = time.monotonic()
         self.kills: Counter[str] = Counter()
         self.serves_after: List[float] = []  # seconds from a start to the first acknowledgement
 
@@ -119,8 +121,10 @@ def kill_main(arena: Arena, cycles: int, rng: random.Random) -> Killer:
         if number % 5 == 4:  # main has died a moment ago: this client's submissions have not been answered
             client = rng.choice([client for client in arena.clients if client.kind == "raw"])
             arena.kill_client(client)
-            arena.start_client("raw")
+            arena.start_client("raw", *LOAD)
         killer.cycle(PATTERN[number % len(PATTERN)])
+        if number % 100 == 99:
+            print(f"{number + 1} kills after {time.monotonic() - killer.begin:.0f} s", flush=True)
     killer.serve()
     return killer
 
@@ -156,9 +160,9 @@ def test_what_was_acknowledged_survives_kill_9_of_main(arenas: Callable[..., Are
     """RETIRE_CLUSTER_KILL_CYCLES raises the number of kills."""
     cycles = count("KILL_CYCLES", 20)
     begin = time.monotonic()
-    arena = arenas(*PATIENT, seed=seed(), mix=Mix(once=10, fail=5, work_ms=20))
+    arena = arenas(*PATIENT, seed=seed(), mix=Mix(once=10, fail=5, work_ms=10))
     arena.start_workers(WORKERS)
-    arena.start_clients()
+    arena.start_clients(*LOAD)
     killer = kill_main(arena, cycles, random.Random(f"kills {seed()}"))
     arena.stop_clients()
     verdict = arena.judge()
