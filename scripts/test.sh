@@ -7,7 +7,8 @@
 #   asan     unit tests under the address and undefined-behaviour sanitizers (build/asan)
 #   tsan     unit tests under the thread sanitizer (build/tsan; what it says of libzmq, which is built without it, is
 #            left out by scripts/tsan.supp)
-#   nightly  the default tier with more of everything, then asan and tsan
+#   nightly  the default tier with more of everything, builds with deliberate faults that the tests must find, then asan
+#            and tsan
 # Environment:
 #   RC_TEST_REPEAT=N  run each unit test and the end-to-end tests N times (1; nightly: 3)
 #   SIM_RUNS=N        simulate the cluster from N seeds (200; nightly: 5000). SIM_SEED=S: only from this one.
@@ -38,6 +39,10 @@ if [ "$tier" = nightly ]; then
   repeat=${RC_TEST_REPEAT:-3}
   export SIM_RUNS=${SIM_RUNS:-5000}
   export RETIRE_CLUSTER_TORTURE=${RETIRE_CLUSTER_TORTURE:-100} # of each bomb, in tests/e2e/test_sandbox.py
+  export RETIRE_CLUSTER_KILL_CYCLES=${RETIRE_CLUSTER_KILL_CYCLES:-1000} # of main, and of the others, in tests/fault
+  export RETIRE_CLUSTER_WORKER_KILLS=${RETIRE_CLUSTER_WORKER_KILLS:-100}
+  export RETIRE_CLUSTER_HOST_KILLS=${RETIRE_CLUSTER_HOST_KILLS:-300}
+  export RETIRE_CLUSTER_ONCE_KILLS=${RETIRE_CLUSTER_ONCE_KILLS:-150}
 fi
 jobs=${RC_TEST_JOBS:-$(nproc)}
 results=$top/build/test-results
@@ -164,8 +169,11 @@ end_to_end() { # NAME
 # Real processes, killed and frozen under load (docs/reliability.md says by which variables the counts are raised).
 fault_tests() {
   RETIRE_CLUSTER_BIN_DIR=$top/build/release/bin RETIRE_CLUSTER_REQUIRE_PROGRAMS=1 \
-    py_test faults tests/fault --durations=10
+    py_test faults tests/fault --durations=10 -rP
 }
+
+# Whether the tests bite: one guard of the product removed at a time (tests/teeth).
+teeth() { "$venv/bin/python" tests/teeth/run.py --jobs "$jobs"; }
 
 python_tests() {
   RETIRE_CLUSTER_BIN_DIR=$top/build/release/bin RETIRE_CLUSTER_REQUIRE_PROGRAMS=1 \
@@ -190,6 +198,7 @@ release_tests() {
       local run
       for ((run = 1; run <= repeat; run++)); do stage "e2e-$run" end_to_end "e2e-$run" || true; done
       stage faults fault_tests || true
+      if [ "$tier" = nightly ]; then stage teeth teeth || true; fi
     fi
   else
     wait "$checking" || true
