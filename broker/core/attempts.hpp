@@ -29,6 +29,7 @@ struct Attempt {
       true;  // false: the task does not want it any more, and its slot is busy until the device says it ended
   bool started = false;  // as far as main was told
   bool recalled = false;
+  bool to_free_slot = false;  // it did not wait behind another there
   TimePoint assigned_at{};
   WallTime assigned_wall{};
   WallTime started_wall{};

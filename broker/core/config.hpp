@@ -36,7 +36,8 @@ struct SchedulerConfig {
   std::uint32_t offline_devices_max = 10'000;  // kept for a look; the longest away go first
 
   // Sending ahead: how much expected work a device may hold beyond what it runs, so that it never waits for the network
-  // while tasks are short; and after how long what it has not started is taken back for a device that is idle.
+  // while tasks are short (a longer round trip, which is measured, widens it: Device::work_max_us, Device::bridges);
+  // and after how long what it has not started is taken back for a device that is idle.
   Duration ahead_work = std::chrono::milliseconds(20);
   std::uint32_t held_max = 8'192;
   Duration recall_after = std::chrono::milliseconds(20);

@@ -10,6 +10,14 @@ constexpr std::uint32_t kEstimateWeightMax = 16;
 // Fractions such as 0.1 do not add up exactly; a task must not wait for the rounding.
 constexpr double kResourceSlack = 1e-9;
 constexpr std::size_t kEstimatesMax = 256;  // types a device is remembered for; the longest unused goes first
+// The round trip: the least of late. Each longer one raises it by a tenth at most, so that the start of a host or a
+// busy moment does not count, and a slower network does in time.
+constexpr double kRoundTripRise = 1.1;
+constexpr double kRoundTripMaxUs = 250'000;
+constexpr double kWorkInRoundTrips = 4;  // at hand, at least
+constexpr double kBridgeInRoundTrips = 2;
+// Idle for a twentieth of the time: longer attempts are not worth the uncertainty of sending them ahead.
+constexpr double kBridgedMaxInRoundTrips = 20;
 
 }  // namespace
 
@@ -39,6 +47,22 @@ void Device::learn(std::uint64_t type, Duration run, TimePoint now) {
   entry->count = std::min(entry->count + 1, kEstimateWeightMax);
   entry->mean_us += (static_cast<double>(run.count()) - entry->mean_us) / entry->count;
   entry->last_used = now;
+}
+
+void Device::learn_round_trip(Duration beside_run) {
+  const double sample = std::clamp(static_cast<double>(beside_run.count()), 0.0, kRoundTripMaxUs);
+  if (sample <= 0) return;  // it says that it ran longer than it was there
+  round_trip_us = round_trip_us <= 0 ? sample : std::min(sample, round_trip_us * kRoundTripRise);
+}
+
+double Device::work_max_us(Duration ahead_work) const {
+  return std::max(static_cast<double>(ahead_work.count()), kWorkInRoundTrips * round_trip_us) * slots();
+}
+
+bool Device::bridges(double one_us) const {
+  if (one_us > kBridgedMaxInRoundTrips * round_trip_us) return false;
+  const double ahead = held > slots() ? static_cast<double>(expected_us) * (held - slots()) / held : 0;
+  return ahead < kBridgeInRoundTrips * round_trip_us * slots();
 }
 
 DeviceIndex DeviceTable::find(std::string_view device_id) const {
@@ -162,11 +186,11 @@ void DeviceTable::update_room(DeviceIndex place, Duration ahead_work, std::uint3
   Device& device = devices_[place];
   Room room = Room::None;
   if (device.available()) {
-    const auto work_max = static_cast<std::uint64_t>(ahead_work.count()) * device.slots();
     if (device.held < device.slots()) {
       room = Room::Free;
-    } else if (device.expected_us < work_max && device.held < held_max) {
-      room = Room::Ahead;
+    } else if (device.held < held_max) {
+      const auto expected = static_cast<double>(device.expected_us);
+      if (expected < device.work_max_us(ahead_work) || device.bridges(expected / device.held)) room = Room::Ahead;
     }
   }
   const bool surplus = device.available() && device.held > device.slots();

@@ -57,6 +57,7 @@ struct Device {
   std::uint32_t held = 0;  // attempts sent and not finished
   std::array<std::uint32_t, kPriorityCount + 1> held_by_priority{};
   std::uint64_t expected_us = 0;  // the sum of theirs
+  double round_trip_us = 0;       // what an attempt takes beside its run: network and start; 0: not known yet
   AttemptIndex first;             // in the order of assignment
   AttemptIndex last;
   std::uint64_t assigns = 0;           // assign messages of this session that were closed
@@ -83,6 +84,13 @@ struct Device {
   std::uint32_t held_at_least(Priority priority) const;
   const RunEstimate* estimate(std::uint64_t type) const;
   void learn(std::uint64_t type, Duration run, TimePoint now);
+  // Of an attempt that was sent to a free slot: the time until its end was heard, without its run.
+  void learn_round_trip(Duration beside_run);
+  // Expected work, in microseconds, that may be there with nothing left to begin before more is heard.
+  double work_max_us(Duration ahead_work) const;
+  // Whether a slot would be idle for a noticeable part of the time if it began its next attempt, of `expected_us`, only
+  // after main has heard of the end of this one, and there is not enough at hand already to bridge that.
+  bool bridges(double expected_us) const;
 };
 
 // Counts of a profile's devices, for the reason why a task waits.

@@ -184,8 +184,9 @@ bool Scheduler::may_take(const Device& device, ReadyQueue::Next next) const {
   // Something of lower priority is waiting there: the device starts the higher one first.
   if (device.held > device.slots() && device.held_at_least(next.priority) < device.slots()) return true;
   if (device.estimate(catalog_.type(task_class.type).serial) == nullptr) return false;
-  const double work_max = static_cast<double>(config_.ahead_work.count()) * device.slots();
-  return static_cast<double>(device.expected_us) + expected_us(device, task_class) <= work_max;
+  const double expected = expected_us(device, task_class);
+  return static_cast<double>(device.expected_us) + expected <= device.work_max_us(config_.ahead_work) ||
+         device.bridges(expected);
 }
 
 // What an attempt of the class is expected to take on the device; a type that never ran there is taken for long.
@@ -290,6 +291,7 @@ void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now,
   attempt.expected_us = static_cast<std::uint32_t>(expected_us(device, task_class));
   attempt.assigned_at = now.monotonic;
   attempt.assigned_wall = now.wall;
+  attempt.to_free_slot = device.held < device.slots();
   put_on(place, device_place);
 
   waiting_bytes_ -= task.payload.size();

@@ -7,6 +7,8 @@ namespace retire::core {
 namespace {
 
 constexpr std::uint32_t kTypeMeanWeightMax = 64;
+// The first attempts of a type on a device may start its hosts: they say nothing about the network.
+constexpr std::uint32_t kColdRuns = 4;
 
 TaskStatus status_of(Outcome outcome) {
   switch (outcome) {
@@ -225,6 +227,9 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
   if (item.outcome == Outcome::Success) {  // a failure says nothing about how long the work takes
     Type& type = catalog_.type(catalog_.class_of(tasks_[task].spec).type);
     devices_[device].learn(type.serial, item.run, now.monotonic);
+    if (attempt.to_free_slot && devices_[device].estimate(type.serial)->count > kColdRuns) {
+      devices_[device].learn_round_trip(now.monotonic - attempt.assigned_at - item.run);
+    }
     type.runs = std::min(type.runs + 1, kTypeMeanWeightMax);
     type.mean_us += (static_cast<double>(item.run.count()) - type.mean_us) / type.runs;
   }

@@ -29,6 +29,63 @@ TEST(SendingAhead, ShortTasksAreSentUpToTheirWork) {
   EXPECT_EQ(cluster.sent.size(), 40u) << "20 ms of work for each of two slots";
 }
 
+// As teach(), over a network: the end of each is heard so long after the run.
+void teach_far(Cluster& cluster, const std::string& type, Duration run, Duration round_trip) {
+  for (int i = 0; i < 20; ++i) {
+    const TaskId task = cluster.submit(spec_of(type));
+    cluster.pass(run + round_trip);
+    cluster.finish(task, Outcome::Success, run);
+  }
+}
+
+TEST(SendingAhead, ASlotDoesNotWaitForALongRoundTrip) {
+  Cluster cluster;
+  cluster.join("far", 2);
+  teach_far(cluster, "echo", 100ms, 50ms);
+  for (int i = 0; i < 10; ++i) cluster.submit(spec_of("echo"));
+  EXPECT_EQ(cluster.sent.size(), 4u)
+      << "100 ms are too long for the ordinary window, and the next would come 50 ms late";
+}
+
+TEST(SendingAhead, TheWindowHoldsSomeRoundTripsOfShortTasks) {
+  Cluster cluster;
+  cluster.join("far", 1);
+  teach_far(cluster, "echo", 1ms, 50ms);
+  for (int i = 0; i < 500; ++i) cluster.submit(spec_of("echo"));
+  EXPECT_EQ(cluster.sent.size(), 200u) << "four times 50 ms";
+}
+
+TEST(SendingAhead, AnAttemptThatIsLongBesideTheRoundTripIsNotSentAhead) {
+  Cluster cluster;
+  cluster.join("far", 1);
+  teach_far(cluster, "echo", 1100ms, 50ms);
+  for (int i = 0; i < 10; ++i) cluster.submit(spec_of("echo"));
+  EXPECT_EQ(cluster.sent.size(), 1u);
+}
+
+TEST(SendingAhead, OneSlowStartIsNotTakenForTheRoundTrip) {
+  Cluster cluster;
+  cluster.join("near", 1);
+  teach_far(cluster, "echo", 100ms, 1ms);
+  const TaskId cold = cluster.submit(spec_of("echo"));
+  cluster.pass(100ms + 150ms);
+  cluster.finish(cold, Outcome::Success, 100ms);
+  for (int i = 0; i < 10; ++i) cluster.submit(spec_of("echo"));
+  EXPECT_EQ(cluster.sent.size(), 1u);
+}
+
+TEST(SendingAhead, ARunThatIsLongerThanItsAttemptTeachesNoRoundTrip) {
+  Cluster cluster;
+  cluster.join("liar", 1);
+  for (int i = 0; i < 20; ++i) {
+    const TaskId task = cluster.submit(spec_of("echo"));
+    cluster.pass(50ms);
+    cluster.finish(task, Outcome::Success, 100ms);
+  }
+  for (int i = 0; i < 10; ++i) cluster.submit(spec_of("echo"));
+  EXPECT_EQ(cluster.sent.size(), 1u);
+}
+
 TEST(SendingAhead, ThereIsALimitToTheirNumber) {
   SchedulerConfig config;
   config.held_max = 50;
