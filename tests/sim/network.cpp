@@ -39,17 +39,24 @@ void Network::cut(NodeId node, TimePoint until) {
 
 void Network::carry(Link& link, NodeId node, bool to_main, std::string&& frame, TimePoint now) {
   if (rng_.unit() < faults_.break_rate) {
+    marks_.hit("connection broken by a message");
     cut(node, now + Duration(static_cast<std::int64_t>(rng_.below(500'000))));
     return;
   }
-  if (link.lossy && rng_.unit() < faults_.loss) return;
+  if (link.lossy && rng_.unit() < faults_.loss) {
+    marks_.hit("message lost");
+    return;
+  }
   const auto delay =
       Duration(50 + static_cast<std::int64_t>(rng_.below(static_cast<std::uint64_t>(faults_.delay_max.count()))));
   TimePoint& last = to_main ? link.last_to_main : link.last_to_peer;
   const bool reordered = link.lossy && rng_.unit() < faults_.reorder;
   const TimePoint at = reordered ? now + delay * 4 : std::max(now + delay, last);
   if (!reordered) last = at;
+  if (reordered && at < last) marks_.hit("message before an earlier one");
+  if (reordered && at > last) marks_.hit("message held up");
   if (link.lossy && rng_.unit() < faults_.duplicate) {
+    marks_.hit("message delivered twice");
     queue_.push({at + delay, ++serial_, to_main, node, link.connection, frame});
   }
   queue_.push({at, ++serial_, to_main, node, link.connection, std::move(frame)});
@@ -75,7 +82,10 @@ std::optional<Delivery> Network::pop() {
   Delivery delivery = queue_.top();
   queue_.pop();
   // What was on its way when the connection broke is gone.
-  if (!connections_.contains(delivery.connection)) return std::nullopt;
+  if (!connections_.contains(delivery.connection)) {
+    marks_.hit("message gone with its connection");
+    return std::nullopt;
+  }
   return delivery;
 }
 

@@ -14,6 +14,7 @@
 
 #include "common/base/rng.hpp"
 #include "common/base/time.hpp"
+#include "tests/sim/marks.hpp"
 
 namespace retire::sim {
 
@@ -38,7 +39,7 @@ struct Delivery {
 
 class Network {
  public:
-  Network(Rng& rng, std::uint64_t& serial) : rng_(rng), serial_(serial) {}
+  Network(Rng& rng, std::uint64_t& serial, Marks& marks) : rng_(rng), serial_(serial), marks_(marks) {}
 
   void set_faults(const Faults& faults) { faults_ = faults; }
   void set_main_up(bool up);
@@ -80,6 +81,7 @@ class Network {
 
   Rng& rng_;
   std::uint64_t& serial_;
+  Marks& marks_;
   Faults faults_;
   bool main_up_ = true;
   std::map<NodeId, Link> links_;

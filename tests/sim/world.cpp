@@ -39,7 +39,7 @@ World::World(std::uint64_t seed, Marks& marks)
       now_{TimePoint(1h), WallTime(Duration(1'700'000'000'000'000))},
       config_(broker_config(rng_, ageing_)),
       auditor_(marks, ageing_, durable_, config_.scheduler),
-      network_(rng_, serial_) {
+      network_(rng_, serial_, marks) {
   Faults faults;
   faults.delay_max = Duration(static_cast<std::int64_t>(200 + rng_.below(50'000)));
   if (faulty_) {
@@ -139,6 +139,7 @@ void World::something_happens() {
       control.action = rng_.below(2) == 0 ? QueueControl::Action::Pause : QueueControl::Action::Resume;
       if (rng_.below(2) == 0) control.type = "short";
       client.control(control, now);
+      if (control.action == QueueControl::Action::Pause) marks_.hit("queue paused");
       break;
     }
     case 10: {
