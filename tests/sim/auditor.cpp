@@ -207,6 +207,17 @@ bool Auditor::was_decided(const Assign& assign) const {
                      [&](const AssignItem& item) { return decided_.contains(item.attempt); });
 }
 
+// What is given out meanwhile is in no order: tasks that may have ended wait until that is known.
+void Auditor::on_loading(const core::Scheduler& scheduler) {
+  attempted_.clear();
+  scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
+    if (scheduler.task(task).attempt) attempted_.push_back(task);
+    return true;
+  });
+  given_.clear();
+  note_decided(scheduler);
+}
+
 // Those that leave later (the payload is fetched first, or the dispatch must be durable) were first in line now.
 void Auditor::note_decided(const core::Scheduler& scheduler) {
   decided_.clear();

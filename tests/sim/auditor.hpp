@@ -29,6 +29,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void on_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
   void on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
   void on_turn(const core::Scheduler& scheduler, Now now) override;
+  void on_loading(const core::Scheduler& scheduler) override;
   void on_restart(const std::vector<TaskId>& kept) override;
   void on_accepted(const TaskId& task) override;
   void on_lost(const TaskId& task) override;

@@ -72,7 +72,11 @@ void MainNode::turn(Now now) {
   if (fake_ != nullptr && disk_due_ == TimePoint::max() && (fake_->has_uncommitted() || fake_->has_fetches())) {
     disk_due_ = now_ + Duration(static_cast<std::int64_t>(disk_rng_.below(kDiskUsMax)));
   }
-  if (broker_->loaded()) observer_.on_turn(broker_->scheduler(), now);
+  if (broker_->loaded()) {
+    observer_.on_turn(broker_->scheduler(), now);
+  } else {
+    observer_.on_loading(broker_->scheduler());
+  }
 }
 
 net::Received MainNode::receive(std::string& peer, std::string_view& frame) {

@@ -22,6 +22,8 @@ class WireObserver {
   virtual void on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) = 0;
   // A turn of main is over: what it decided stands.
   virtual void on_turn(const core::Scheduler& scheduler, Now now) = 0;
+  // A turn in which main does not know yet which of the tasks it remembers have ended.
+  virtual void on_loading(const core::Scheduler& scheduler) = 0;
   // `kept`: the tasks that it still knows, in the order of submission.
   virtual void on_restart(const std::vector<TaskId>& kept) = 0;
 };
