@@ -63,6 +63,22 @@ class LoadClient(Process):
         )
 
 
+class NumberedWorker(Worker):
+    """With the witness plugin, and data and a name that another process may take up after it."""
+
+    def __init__(self, arena: Arena, number: int, address: str, *flags: str, slots: int) -> None:
+        self.number = number
+        super().__init__(
+            arena.home / f"worker-{number}",
+            address,
+            f"device-{number}",
+            *("--plugin-dir", str(bin_dir().parent / "tests" / "fault_plugins"), "--only", "witness", "--only", "echo"),
+            *("--sandbox", "basic", "--allow-path", str(arena.witness.parent)),
+            *flags,
+            slots=slots,
+        )
+
+
 class Arena:
     """Everything that was started through it is ended by close(). `seed` decides what is submitted."""
 
@@ -73,7 +89,7 @@ class Arena:
         self.mix = mix or Mix()
         self.port = free_port()
         self.starts = 0  # of main
-        self.workers: List[Worker] = []
+        self.workers: List[NumberedWorker] = []
         self.clients: List[LoadClient] = []
         self._client: Optional[TaskScheduler] = None
         self._numbers = itertools.count(1)
@@ -114,20 +130,10 @@ class Arena:
 
     # -- workers
 
-    def start_worker(self, *flags: str, slots: int = 1, address: str = "", number: int = 0) -> Worker:
-        """With the witness plugin. A `number` of a former one: on its data, under its name."""
+    def start_worker(self, *flags: str, slots: int = 1, address: str = "", number: int = 0) -> NumberedWorker:
+        """A `number` of a former one: on its data, under its name."""
         number = number or next(self._numbers)
-        plugins = bin_dir().parent / "tests" / "fault_plugins"
-        worker = Worker(
-            self.home / f"worker-{number}",
-            address or self.address,
-            f"device-{number}",
-            *("--plugin-dir", str(plugins), "--only", "witness", "--only", "echo"),
-            *("--sandbox", "basic", "--allow-path", str(self.witness.parent)),
-            *flags,
-            slots=slots,
-        )
-        worker.number = number  # type: ignore[attr-defined]
+        worker = NumberedWorker(self, number, address or self.address, *flags, slots=slots)
         self.workers.append(worker)
         return worker
 
@@ -137,7 +143,7 @@ class Arena:
         for worker in started:
             worker.line("joined main at")
 
-    def kill_worker(self, worker: Worker) -> None:
+    def kill_worker(self, worker: NumberedWorker) -> None:
         """kill -9 of the agent alone; its hosts have to notice by themselves."""
         worker.kill()
         self.forget(worker)
