@@ -148,6 +148,9 @@ ClusterStatistics Scheduler::statistics(Now now) const {
   out.tasks_completed = counters_.succeeded;
   out.tasks_failed = counters_.failed;
   out.tasks_retried = counters_.retried;
+  out.attempts_lost = counters_.attempts_lost;
+  out.leases_expired = counters_.leases_expired;
+  out.results_stale = counters_.results_stale;
   if (first_) out.uptime_seconds = to_seconds(now.monotonic - *first_);
   return out;
 }

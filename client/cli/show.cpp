@@ -337,6 +337,9 @@ void show_queue(const World& world, const Json& statistics) {
                                with_commas(count(scheduler, "tasks_completed")) + " completed, " +
                                with_commas(count(scheduler, "tasks_failed")) + " failed, " +
                                with_commas(count(scheduler, "tasks_retried")) + " retried");
+  lines.add("lost", with_commas(count(scheduler, "attempts_lost")) + " attempts, " +
+                        with_commas(count(scheduler, "leases_expired")) + " times a device's lease, " +
+                        with_commas(count(scheduler, "results_stale")) + " late results refused");
 }
 
 void show_overview(const World& world, const std::string& address, const Json& statistics, const Json& devices,

@@ -110,6 +110,9 @@ struct ClusterStatistics {
   std::uint64_t tasks_completed = 0;
   std::uint64_t tasks_failed = 0;
   std::uint64_t tasks_retried = 0;
+  std::uint64_t attempts_lost = 0;   // on the way, or with their device
+  std::uint64_t leases_expired = 0;  // devices that were silent for so long that their attempts went to others
+  std::uint64_t results_stale = 0;   // late ones, of attempts that were given up: refused
   double uptime_seconds = 0;
   std::map<std::string, Device, std::less<>> devices;
 };

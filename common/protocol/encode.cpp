@@ -438,11 +438,14 @@ void encode(std::string& bytes, std::uint64_t correlation, const ClusterStatisti
   for (const auto& [name, count] : s.by_type) field(out, name, count);
 
   out.text("scheduler_stats");
-  out.map(5);
+  out.map(8);
   field(out, "tasks_scheduled", s.tasks_scheduled);
   field(out, "tasks_completed", s.tasks_completed);
   field(out, "tasks_failed", s.tasks_failed);
   field(out, "tasks_retried", s.tasks_retried);
+  field(out, "attempts_lost", s.attempts_lost);
+  field(out, "leases_expired", s.leases_expired);
+  field(out, "results_stale", s.results_stale);
   field_number(out, "uptime_seconds", s.uptime_seconds);
 
   out.text("device_stats");

@@ -141,7 +141,8 @@ def test_the_overview_as_json_is_the_cluster_statistics(cluster: Cluster, stuck:
     assert set(queue["by_priority"]) == {"low", "normal", "high", "urgent"}
     assert queue["by_status"]["success"] == 3 and queue["by_type"]["echo"] == 4
     scheduler = {"tasks_scheduled", "tasks_completed", "tasks_failed", "tasks_retried", "uptime_seconds"}
-    assert set(statistics["scheduler_stats"]) == scheduler
+    losses = {"attempts_lost", "leases_expired", "results_stale"}
+    assert set(statistics["scheduler_stats"]) == scheduler | losses
     assert set(statistics["device_stats"]) == {"phone", "server"}
     server = statistics["device_stats"]["server"]
     assert (server["capacity"], server["load"], server["utilization"]) == (3, 0, 0)

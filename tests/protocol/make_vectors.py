@@ -347,6 +347,9 @@ STATISTICS = {
         "tasks_completed": 0,
         "tasks_failed": 0,
         "tasks_retried": 0,
+        "attempts_lost": 2,
+        "leases_expired": 1,
+        "results_stale": 1,
         "uptime_seconds": 12.5,
     },
     "device_stats": {

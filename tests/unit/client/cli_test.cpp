@@ -422,7 +422,7 @@ TEST_F(CliTest, WrongStatusFlagsAreRefused) {
 TEST_F(CliTest, WatchShowsAgainUntilInterrupted) {
   refreshes_ = 3;
   EXPECT_EQ(status({"--queue", "--watch"}), Exit::Ok);
-  EXPECT_EQ(newlines(out()), 6) << out();
+  EXPECT_EQ(newlines(out()), 9) << out();
 }
 
 TEST_F(CliTest, ColourOnATerminalUnlessNotWanted) {
