@@ -25,7 +25,8 @@ void Scheduler::advance(Now now, Effects& out) {
     const Duration stood_still = now.monotonic - latest_;
     for (std::uint32_t i = 1; i <= devices_.last(); ++i) {
       Device& device = devices_[DeviceIndex{i}];
-      if (device.known && device.connected) device.heard_at = std::min(now.monotonic, device.heard_at + stood_still);
+      if (!device.known || (!device.connected && device.held == 0)) continue;  // nothing of it can be over
+      device.heard_at = std::min(now.monotonic, device.heard_at + stood_still);
     }
   }
   latest_ = now.monotonic;

@@ -20,6 +20,9 @@
 namespace retire::service {
 namespace {
 
+// A main that does not stand still turns at least twice a second.
+constexpr Duration kFrozenAfterMin = std::chrono::seconds(1);
+
 std::atomic<bool> stop_requested = false;
 std::array<int, 2> wake_pipe = {-1, -1};
 
@@ -203,6 +206,9 @@ int run(int argc, char** argv) {
   BrokerConfig config;
   config.scheduler.offline_after = from_seconds(options.offline_after);
   config.scheduler.lease = from_seconds(options.lease);
+  // A time in which main itself stood still is not counted as a device's silence, wherever it could matter.
+  config.scheduler.frozen_after =
+      std::clamp(config.scheduler.offline_after / 2, kFrozenAfterMin, config.scheduler.frozen_after);
   config.scheduler.age_after = from_seconds(options.age_after);
   config.heartbeat = from_seconds(options.heartbeat_interval);
   config.epoch = epoch.value();
@@ -233,9 +239,11 @@ int run(int argc, char** argv) {
   const Status status = run_broker(broker, transport, *store.value(), stop_requested, wake_pipe[0]);
   if (!status.ok()) return fail(status.error());
   if (const Status closed = store.value()->close(); !closed.ok()) return fail(closed.error());
-  logging::info("stopped: messages_in={} messages_out={} malformed={} results_stale={}", broker.counters().messages_in,
-                broker.counters().messages_out, broker.counters().malformed,
-                broker.scheduler().counters().results_stale);
+  const core::Counters& counters = broker.scheduler().counters();
+  logging::info(
+      "stopped: messages_in={} messages_out={} malformed={} attempts_lost={} leases_expired={} results_stale={}",
+      broker.counters().messages_in, broker.counters().messages_out, broker.counters().malformed,
+      counters.attempts_lost, counters.leases_expired, counters.results_stale);
   return 0;
 }
 

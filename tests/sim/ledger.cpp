@@ -26,8 +26,8 @@ void Ledger::begin_turn(TimePoint now) {
   const Duration gap = now - turn_at_;
   if (turn_at_ != TimePoint{} && gap > rules_.frozen_after) {
     for (auto& [name, device] : devices_) {
-      if (device.connection.empty()) continue;
-      if (turn_at_ - device.heard_at < rules_.offline_after) device.heard_at = std::min(now, device.heard_at + gap);
+      const bool heard_lately = !device.connection.empty() && turn_at_ - device.heard_at < rules_.offline_after;
+      if (heard_lately || !device.held.empty()) device.heard_at = std::min(now, device.heard_at + gap);
     }
   }
   last_turn_at_ = turn_at_;

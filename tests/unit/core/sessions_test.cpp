@@ -376,5 +376,21 @@ TEST(Sessions, MainThatStoodStillBlamesNobody) {
   EXPECT_EQ(cluster.status(task), TaskStatus::Success);
 }
 
+TEST(Sessions, MainThatStoodStillDoesNotEndTheLeaseOfADeviceThatWasAway) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  cluster.scheduler.disconnected(cluster.scheduler.find_device("a"));
+  for (int i = 0; i < 3; ++i) cluster.pass(4s);
+  cluster.pass(120s);
+  EXPECT_EQ(cluster.status(task), TaskStatus::Assigned) << "12 s of its lease of 30 are over";
+  EXPECT_EQ(cluster.scheduler.device_reports("a")[0].state, "offline");
+  for (int i = 0; i < 4; ++i) cluster.pass(4s);
+  EXPECT_EQ(cluster.status(task), TaskStatus::Assigned) << "28 s";
+  cluster.pass(3s);
+  EXPECT_EQ(cluster.status(task), TaskStatus::Queued) << "31 s";
+  EXPECT_EQ(cluster.scheduler.counters().leases_expired, 1u);
+}
+
 }  // namespace
 }  // namespace retire::core::testing
