@@ -34,7 +34,7 @@ for folder in (HERE, HERE.parent / "e2e", HERE.parents[1] / "python" / "src"):
 
 import arena as arenas
 import proxy as proxies
-from arena import Arena
+from arena import Arena, NumberedWorker
 from checker import history
 from harness.cluster import Worker
 from harness.waiting import eventually
@@ -286,7 +286,7 @@ class Soak:
     def _count(self, name: str) -> None:
         self.totals.faults[name] += 1
 
-    def _victim(self) -> Worker:
+    def _victim(self) -> NumberedWorker:
         return self._rng.choice([worker for worker in self.arena.workers if worker is not self.steady])
 
     def _pause(self, longest: float) -> None:
@@ -308,10 +308,9 @@ class Soak:
     def _kill_worker(self) -> None:
         self._count("worker killed")
         worker = self._victim()
-        number: int = worker.number  # type: ignore[attr-defined]
         self.arena.kill_worker(worker)
         self._pause(FAULT_SECONDS)
-        self.arena.start_worker(slots=SLOTS, address=self._address(number - 1), number=number)
+        self.arena.start_worker(slots=SLOTS, address=self._address(worker.number - 1), number=worker.number)
 
     def _freeze_worker(self) -> None:
         self._count("worker frozen")
