@@ -248,7 +248,51 @@ def isolation(runs: int, seconds: float) -> dict:
     return report("isolation", results, ("in_process_per_second", "tasks_per_second", "spawned_per_second"), told)
 
 
-WORKLOADS = {"spawn": spawn, "isolation": isolation, "relay": relay, "throughput": throughput,
+# What rc_bench_scheduler prints of each of its benchmarks: the workload's key, the counter, and what a row is named by.
+SCHEDULER_ROWS = {"us_per_task": ("task", ("devices", "queued", "classes")),
+                  "why_ms": ("why", ("devices", "queued", "classes")),
+                  "bytes_per_task": ("memory", ("queued", "classes"))}
+
+
+def scheduler_rows(name: str) -> list[dict]:
+    """One run of the benchmarks of that name, in a process of their own."""
+    out = subprocess.run([program("rc_bench_scheduler"), f"--benchmark_filter=^{name}/", "--benchmark_format=json"],
+                         capture_output=True, text=True)
+    if out.returncode != 0:
+        sys.exit(f"bench: rc_bench_scheduler failed: {out.stderr.strip()}")
+    rows = []
+    for line in json.loads(out.stdout)["benchmarks"]:
+        row = {key: int(value) for key, value in (part.split(":") for part in line["name"].split("/") if ":" in part)
+               if key in ("devices", "queued", "classes")}
+        if name == "task":
+            row["us_per_task"] = round(line["us_per_task"], 3)
+        elif name == "why":
+            row.update(why_ms=round(line["cpu_time"], 3), worst_ms=round(line["worst_ms"], 3))
+        else:
+            row["bytes_per_task"] = round(line["bytes_per_task"], 1)
+        rows.append(row)
+    return rows
+
+
+def scheduler(runs: int, _seconds: float) -> dict:
+    """The scheduler alone, without sockets, store and processes. `us_per_task` is a list of rows; of why_ms and
+    bytes_per_task the rows stand in `why` and `memory`, and the key itself is the largest of them."""
+    results = [{key: scheduler_rows(name) for key, (name, _) in SCHEDULER_ROWS.items()} for _ in range(runs)]
+    medians = {}
+    for key, (_, named_by) in SCHEDULER_ROWS.items():
+        medians[key] = [
+            {**{name: row[name] for name in named_by}, key: statistics.median(run[key][i][key] for run in results)}
+            for i, row in enumerate(results[0][key])
+        ]
+    told = {"payload_bytes": PAYLOAD_BYTES, "clients": 0, "window": 0, "workers": 0, "slots": 2, "isolation": "none",
+            "sandbox": "off", "store": "none"}
+    return {"workload": "scheduler", "us_per_task": medians["us_per_task"],
+            "why_ms": max(row["why_ms"] for row in medians["why_ms"]),
+            "bytes_per_task": max(row["bytes_per_task"] for row in medians["bytes_per_task"]),
+            "why": medians["why_ms"], "memory": medians["bytes_per_task"], "runs": results, "settings": told, "peers": {}}
+
+
+WORKLOADS = {"spawn": spawn, "scheduler": scheduler, "isolation": isolation, "relay": relay, "throughput": throughput,
              "throughput-durable": throughput_durable, "latency": latency, "memory": memory, "recovery": recovery}
 
 
