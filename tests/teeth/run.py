@@ -3,14 +3,17 @@
 
     tests/teeth/run.py [SET …] [--only NAME] [--work DIR] [--jobs N]
 
-A set is a file SET.toml beside this script (all of them if none is named): what to build, the tests to run in their
-order until one fails, and the faults: `name`, `file`, `find` (text that stands there exactly once) and `replace`, and
-where it matters which test bites, `tests`, the names of those that are run. In what a test runs, and in its environment,
-{build}, {tree} and {python} stand for the copy's two directories and for this Python.
+A set is a file SET.toml beside this script (all of them if none is named): the tests, each with its `targets` (or those
+of the set), and the faults: `name`, `file`, `find` (text that stands there exactly once) and `replace`, and where it
+matters which test bites, `tests`, the names of those that are run. In what a test runs, and in its environment,
+{build}, {tree} and {python} stand for the copy's two directories and for this Python. For each fault the tests are built
+and run in their order until one fails: a test that is not needed is not built, so cheap ones stand first.
 Prints for each fault which test caught it. A fault whose text is not found once, or that does not compile, is an error
-of the set and no catch. Exit status: 0 if every fault was caught, 1 if one was not, 2 for an error.
+of the set and no catch; the others are tried before it is told. Exit status: 0 if every fault was caught, 1 if one was
+not, 2 for an error.
 
 The copy lies in a temporary directory, or in DIR, where a second run finds what it has built; the tree is left alone.
+With ccache, what the tree itself has built in build/release is not compiled again for the copy.
 """
 
 import argparse
@@ -30,7 +33,9 @@ except ModuleNotFoundError:  # Python before 3.11
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-TEST_SECONDS_MAX = 600
+# A test that takes so much longer than without a fault hangs.
+SLOWER_MAX = 10
+TEST_SECONDS_MIN = 60
 
 
 def fail(message: str) -> None:
@@ -57,22 +62,24 @@ def copy_tree(work: pathlib.Path) -> pathlib.Path:
 class Tree:
     def __init__(self, work: pathlib.Path, jobs: int) -> None:
         self.path = copy_tree(work)
-        self.build_dir = work / "build"
+        self.build_dir = self.path / "build" / "release"
         self.jobs = str(jobs)
+        # Paths in it do not count, so that the cache knows what was compiled elsewhere.
+        self.environment = {**os.environ, "CCACHE_BASEDIR": str(self.path.resolve()), "CCACHE_NOHASHDIR": "1"}
 
     def configure(self, folders: str) -> None:
-        command = ["cmake", "-S", self.path, "-B", self.build_dir, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release",
-                   "-DRC_BUILD_TESTS=ON", "-DRC_BUILD_BENCH=OFF", f"-DRC_FOLDERS={folders}"]
-        if shutil.which("ccache"):
-            command.append("-DCMAKE_CXX_COMPILER_LAUNCHER=ccache")
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        if done.returncode != 0:
-            fail("the copy cannot be configured:\n" + done.stdout[-3000:])
+        command = ["cmake", "--preset", "release", "-DRC_BUILD_TESTS=ON", "-DRC_BUILD_BENCH=OFF", f"-DRC_FOLDERS={folders}"]
+        wrong = self.shell(command)
+        if wrong:
+            fail("the copy cannot be configured:\n" + wrong)
 
     def build(self, targets: list) -> str:
         """Empty, or what the compiler said."""
-        command = ["cmake", "--build", self.build_dir, "-j", self.jobs, "--target", *targets]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return self.shell(["cmake", "--build", str(self.build_dir), "-j", self.jobs, "--target", *targets])
+
+    def shell(self, command: list) -> str:
+        done = subprocess.run(command, cwd=self.path, env=self.environment, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
     def fill(self, word: str) -> str:
@@ -87,7 +94,7 @@ class Tree:
         environment = {**os.environ, **{name: self.fill(text) for name, text in test.get("environment", {}).items()}}
         try:
             done = subprocess.run(command, cwd=self.path, env=environment, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, errors="replace", timeout=TEST_SECONDS_MAX)
+                                  stderr=subprocess.STDOUT, errors="replace", timeout=test.get("seconds_max"))
         except subprocess.TimeoutExpired:
             return "hangs"
         if done.returncode == 0:
@@ -114,38 +121,47 @@ def run_set(name: str, only: str, tree: Tree) -> int:
     with open(path, "rb") as file:
         content = tomllib.load(file)
     tree.configure(content["folders"])
-    wrong = tree.build(content["targets"])
-    if wrong:
-        fail(f"{name}: the tree does not build without a fault:\n{wrong}")
     faults = [fault for fault in content["faults"] if only in fault["name"]]
     for test in content["tests"]:
         if not any(bites(test, fault) for fault in faults):
             continue
+        wrong = tree.build(test.setdefault("targets", content.get("targets", [])))
+        if wrong:
+            fail(f"{name}: the tree does not build without a fault:\n{wrong}")
+        begin = time.monotonic()
         failed = tree.test(test)
         if failed:
             fail(f"{name}: {failed} fails without a fault")
+        test["seconds_max"] = max(TEST_SECONDS_MIN, SLOWER_MAX * (time.monotonic() - begin))
 
-    missed = 0
+    missed, errors = 0, []
     for number, fault in enumerate(faults, 1):
         begin = time.monotonic()
         source = tree.path / fault["file"]
         text = source.read_text()
         if text.count(fault["find"]) != 1:
-            fail(f"{name}: {fault['name']}: its text stands {text.count(fault['find'])} times in {fault['file']}; "
-                 "it must stand there once")
+            errors.append(f"{name}: {fault['name']}: its text stands {text.count(fault['find'])} times in {fault['file']}; "
+                          "it must stand there once")
+            continue
         source.write_text(text.replace(fault["find"], fault["replace"]))
         try:
-            wrong = tree.build(content["targets"])
-            if wrong:
-                fail(f"{name}: {fault['name']} does not compile:\n{wrong}")
-            tests = (test for test in content["tests"] if bites(test, fault))
-            caught = next(filter(None, map(tree.test, tests)), "")
+            caught, wrong = "", ""
+            for test in (test for test in content["tests"] if bites(test, fault)):
+                wrong = tree.build(test["targets"])
+                caught = "" if wrong else tree.test(test)
+                if wrong or caught:
+                    break
         finally:
             source.write_text(text)
+        if wrong:
+            errors.append(f"{name}: {fault['name']} does not compile:\n{wrong}")
+            continue
         missed += not caught
         print(f"{'caught' if caught else 'MISSED'}  {number}/{len(faults)}  {fault['name']}"
               f"{'  by ' + caught if caught else ''}  ({time.monotonic() - begin:.0f} s)", flush=True)
-    print(f"{name}: {len(faults) - missed} of {len(faults)} faults caught", flush=True)
+    print(f"{name}: {len(faults) - missed - len(errors)} of {len(faults)} faults caught", flush=True)
+    if errors:
+        fail("\n".join(errors))
     return missed
 
 
@@ -158,7 +174,7 @@ def main() -> None:
     arguments = parser.parse_args()
     sets = arguments.sets or sorted(path.stem for path in HERE.glob("*.toml"))
     with tempfile.TemporaryDirectory() as temporary:
-        tree = Tree(arguments.work or pathlib.Path(temporary), arguments.jobs)
+        tree = Tree((arguments.work or pathlib.Path(temporary)).resolve(), arguments.jobs)
         missed = sum(run_set(name, arguments.only, tree) for name in sets)
     sys.exit(1 if missed else 0)
 
