@@ -58,7 +58,7 @@ BALLAST_PAUSE_SECONDS = 0.1
 # What one may grow by over the time that is judged, as a part of its median and beyond that.
 GROWTH_PART = 0.10
 GROWTH_BYTES = 8 << 20
-DESCRIPTORS_MORE = 12  # main opens and closes the files of its store
+DESCRIPTORS_MORE = 2  # main may be about to close a log of its store
 
 # A killed host fails the attempt in it, as the contract says; where that happens no task is there whose end it decides.
 WITH_HOST_KILLS = Mix(fail_first=5, work_ms=100, poison=True)
@@ -70,16 +70,26 @@ class Sample:
     seconds: float  # since the start of the run
     pid: int
     rss_bytes: int
-    descriptors: int
+    descriptors: int  # but for data_files
+    data_files: int = 0  # of the store, whose number follows what is kept
 
 
 def look_at(pid: int, begin: float) -> Optional[Sample]:
     """None if it is gone."""
     try:
         resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return Sample(time.monotonic() - begin, pid, resident, len(os.listdir(f"/proc/{pid}/fd")))
+        files = [_target(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
     except (OSError, IndexError):
         return None
+    data_files = sum(name.endswith(".sst") for name in files)
+    return Sample(time.monotonic() - begin, pid, resident, len(files) - data_files, data_files)
+
+
+def _target(descriptor: Path) -> str:
+    try:
+        return os.readlink(descriptor)
+    except OSError:  # closed meanwhile
+        return ""
 
 
 class Sampler:
@@ -267,7 +277,8 @@ class Soak:
         main, steady = (self._look_at_rest(pid) for pid in (self.arena.main.pid, self.steady.pid))
         self.resting.append((main, steady))
         self._log(
-            f"resting: main rss={main.rss_bytes >> 10} KiB descriptors={main.descriptors}, "
+            f"resting: main rss={main.rss_bytes >> 10} KiB descriptors={main.descriptors} and "
+            f"{main.data_files} data files, "
             f"steady worker rss={steady.rss_bytes >> 10} KiB descriptors={steady.descriptors}"
         )
 
