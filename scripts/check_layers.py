@@ -37,11 +37,13 @@ LIBRARIES = {
     "rocksdb": r"rocksdb/",
     "xxhash": r"xxhash\.h$",
     "seccomp": r"seccomp\.h$",
+    "re2": r"re2/",
+    "sodium": r"sodium\.h$",
     "benchmark": r"benchmark/",
     "hiredis": r"hiredis/",
     "gearman": r"libgearman/",
     "gtest": r"(gtest|gmock)/",
-    "system": r"(sys|linux|net|netinet|arpa|asm)/|(dirent|dlfcn|err|fcntl|fnmatch|getopt|glob|grp|ifaddrs|malloc|netdb|poll|pthread"
+    "system": r"(sys|linux|net|netinet|arpa|asm)/|(dirent|dlfcn|elf|err|fcntl|fnmatch|getopt|glob|grp|ifaddrs|malloc|netdb|poll|pthread"
     r"|pty|pwd|sched|semaphore|signal|spawn|strings|syslog|termios|time|ucontext|unistd|utime|wordexp)\.h$",
 }
 STANDARD = re.compile(

@@ -15,6 +15,8 @@ build=(
   libcli11-dev libtomlplusplus-dev # common/config
   nlohmann-json3-dev               # common/json, client/cli
   libboost-dev                     # plugins/loader (Boost.DLL, headers only)
+  libre2-dev                       # plugins/manifest
+  libsodium-dev                    # plugins/signature
   libcurl4-openssl-dev             # handlers/http_request
   librocksdb-dev libxxhash-dev     # broker/store
   libseccomp-dev                   # worker/sandbox
@@ -23,6 +25,7 @@ build=(
 test=(
   libgtest-dev libgmock-dev # tests/
   libbenchmark-dev          # bench/
+  json-schema-test-suite    # tests/unit/plugins
   python3-venv              # pytest and the linters come from PyPI into build/venv
 )
 

@@ -2,6 +2,9 @@
 
 #include "handlers/command/command.hpp"
 
+// What it runs has no network at --sandbox strict: whoever wants that wants it for commands above all.
+RC_PLUGIN_MANIFEST(R"({"needs": {"subprocess": true}})");
+
 RC_PLUGIN("command", RC_VERSION,
           retire_cluster::handler<retire::handlers::Command>(
               "command", "Runs a program or a shell line", RC_OFF_BY_DEFAULT,

@@ -2,6 +2,8 @@
 
 #include "handlers/http_request/http_request.hpp"
 
+RC_PLUGIN_MANIFEST(R"({"needs": {"network": true}})");
+
 RC_PLUGIN("http_request", RC_VERSION,
           retire_cluster::handler<retire::handlers::HttpRequestHandler>(
               "http_request", "Makes an HTTP request to a global address", 0,

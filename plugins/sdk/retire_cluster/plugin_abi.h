@@ -1,8 +1,8 @@
 /* The border between a handler host and a plugin, in plain C: compilers and standard libraries on both sides may
  * differ.
  *
- * A plugin is one shared library that exports one symbol, `rc_plugin_get`. C++ authors use <retire_cluster/plugin.hpp>,
- * which wraps all of this.
+ * A plugin is one shared library that exports one function, `rc_plugin_get`, and, if it has a manifest, the text
+ * `rc_plugin_manifest`. C++ authors use <retire_cluster/plugin.hpp>, which wraps all of this.
  *
  * Rules
  *  - Memory is freed by the side that allocated it. What a call is given is valid only until that call returns.
@@ -124,11 +124,25 @@ typedef struct rc_plugin {
   const rc_handler* handlers; /* ends with a handler whose name is NULL */
 } rc_plugin;
 
-/* The one exported symbol. The answer is owned by the plugin and lives as long as the library is loaded. */
+/* The one exported function. The answer is owned by the plugin and lives as long as the library is loaded. */
 RC_PLUGIN_EXPORT const rc_plugin* rc_plugin_get(void);
+
+/* The manifest, which a plugin need not have: what it needs, its limits, schemas of payloads; JSON text, up to 256 KiB.
+ * It is data, so that it can be read without running anything of the plugin. Once in a library, at file scope:
+ *
+ *   RC_PLUGIN_MANIFEST("{\"needs\": {\"network\": true}, \"limits\": {\"memory_mb\": 512}}");
+ *
+ * All keys may be left out; others are refused:
+ *   name, version   text; if there, the same as in rc_plugin
+ *   needs           {network: bool, subprocess: bool, paths: [absolute directory…]}
+ *   limits          {memory_mb, file_mb, open_files, processes, cpu_seconds}, whole numbers
+ *   handlers        {task type: JSON Schema of its payload}, of those that have no rc_handler.payload_schema */
+RC_PLUGIN_EXPORT extern const char rc_plugin_manifest[];
 
 #ifdef __cplusplus
 }
 #endif
+
+#define RC_PLUGIN_MANIFEST(json_text) const char rc_plugin_manifest[] = json_text
 
 #endif

@@ -2,6 +2,18 @@
 #include <retire_cluster/plugin_abi.h>
 #include <stddef.h>
 
+#if defined(FIXTURE_WITH_MANIFEST)
+RC_PLUGIN_MANIFEST("{\"needs\": {\"subprocess\": true}}");
+#elif defined(FIXTURE_BAD_MANIFEST)
+RC_PLUGIN_MANIFEST("{\"need\": {}}");
+#elif defined(FIXTURE_CONTRADICTS)
+RC_PLUGIN_MANIFEST("{\"name\": \"another\"}");
+#elif defined(FIXTURE_EXITS_AT_LOAD)
+#include <unistd.h>
+RC_PLUGIN_MANIFEST("{\"needs\": {\"network\": true}}");
+__attribute__((constructor)) static void exits(void) { _exit(77); }
+#endif
+
 static int alive = 0;
 
 static void* create(const rc_setup* setup, void (*refuse)(void* to, const char* reason, size_t size), void* to) {
@@ -39,6 +51,8 @@ static const rc_handler kHandlers[] = {
     {"nothing", "", 0, NULL, create, NULL, destroy},
 #elif defined(FIXTURE_NULL_DESTROY)
     {"nothing", "", 0, NULL, create, run, NULL},
+#elif defined(FIXTURE_BAD_SCHEMA)
+    {"first", "", 0, "{\"type\":\"text\"}", create, run, destroy},
 #elif !defined(FIXTURE_NO_HANDLERS)
     {"first", "Returns what it is told", RC_OFF_BY_DEFAULT, "{\"type\":\"object\"}", create, run, destroy},
     {"second.one-2", NULL, 0, NULL, create, run, destroy},

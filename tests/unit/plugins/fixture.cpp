@@ -20,6 +20,13 @@ class Reverse {
 };
 }  // namespace
 
+RC_PLUGIN_MANIFEST(R"({
+  "name": "cpp", "version": "2.0",
+  "needs": {"network": true},
+  "limits": {"memory_mb": 256},
+  "handlers": {"greet": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}}
+})");
+
 RC_PLUGIN(
     "cpp", "2.0",
     rc::handler("greet", "Greets by name",
