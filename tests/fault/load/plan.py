@@ -42,6 +42,7 @@ class Mix:
     work_ms: int = 20
     # What else may become of a task that a fault has hit. `poison`: it may take its device down too often.
     poison: bool = False
+    pad_kib: int = 0  # added to each payload
 
     @staticmethod
     def parse(text: str) -> Mix:
@@ -66,6 +67,8 @@ def plan(client: str, seed: int, witness: str, mix: Mix) -> Iterator[Planned]:
             str(uuid.UUID(int=rng.getrandbits(128), version=4)), key, expect, bool(requirements.get("at_most_once"))
         )
         payload = {"key": key, "file": witness, "work_ms": rng.randrange(mix.work_ms + 1), "how": how}
+        if mix.pad_kib:
+            payload["pad"] = "x" * (1024 * mix.pad_kib)
         yield Planned(intended, payload, rng.randrange(1, 5), requirements)
 
 

@@ -1,8 +1,8 @@
 // A plugin that leaves a trace of each execution, so that a test can count them whatever became of the task.
 //
-// Payload: {"key": str, "file": str, "work_ms": uint, "how": "ok" | "fail" | "fail_first"}. Appends
-// `begin TASK-ID ATTEMPT NAME` to the file, works, appends `end NAME`, and returns {"key", "execution": NAME}. NAME is
-// different for each execution.
+// Payload: {"key": str, "file": str, "work_ms": uint, "how": "ok" | "fail" | "fail_first"}, and `pad`, which is
+// ignored. Appends `begin TASK-ID ATTEMPT NAME` to the file, works, appends `end NAME`, and returns {"key",
+// "execution": NAME}. NAME is different for each execution.
 #include <fcntl.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -39,7 +39,7 @@ std::string new_name() {
 }
 
 std::map<std::string, std::string> witness(const msgpack::object& payload, rc::Context& context) {
-  const rc::Fields fields(payload, {"key", "file", "work_ms", "how"});
+  const rc::Fields fields(payload, {"key", "file", "work_ms", "how", "pad"});
   const std::string file(fields.text("file"));
   const std::string_view how = fields.text("how");
   const std::string name = new_name();
