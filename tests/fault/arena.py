@@ -209,8 +209,18 @@ class Arena:
 
     def judge(self) -> verdict.Verdict:
         """After stop_clients(): asks main for every task and for its whole list, and judges the run."""
+        self._wait_for_ends()
         self._audit()
         return verdict.judge(self._histories(), witness.read(self.witness))
+
+    def _wait_for_ends(self) -> None:
+        """Of tasks for which no client waits any more. What does not end is for the verdict to find."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < end:
+            tasks = self.client().get_cluster_statistics()["queue_stats"]["by_status"]
+            if not any(tasks.get(status) for status in ("queued", "assigned", "running")):
+                return
+            time.sleep(0.1)
 
     def _histories(self) -> List[history.History]:
         return [history.read(path) for path in sorted(self.histories.glob("*.jsonl"))]

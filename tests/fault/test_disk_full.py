@@ -4,6 +4,7 @@ simulated disk."""
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -56,8 +57,11 @@ def flags(reserve_mib: int) -> "list[str]":
 
 
 def refusal(peer: RawPeer) -> "dict[str, Any] | None":
-    """Of one small submission; it is retried as a busy main says, so other reasons than a full disk pass."""
-    kind, body = peer.ask("submit", submit_body("no_such_type"))
+    """Of one small submission, if it was refused because of the disk; one that was taken is cancelled."""
+    task_id = uuid.uuid4().bytes
+    kind, body = peer.ask("submit", submit_body("no_such_type", task_id=task_id))
+    if kind == "submitted":
+        peer.ask("cancel", {"ids": task_id})
     return body if kind == "error" and "disk is nearly full" in body["message"] else None
 
 
