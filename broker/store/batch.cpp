@@ -81,6 +81,8 @@ void BatchBuilder::begin(std::uint64_t number) {
   effects_.released.clear();
   effects_.submitted = 0;
   effects_.needed = 0;
+  effects_.passing = 0;
+  effects_.passing_bytes = 0;
   specs_.clear();
   latest_ = 0;
 }
@@ -117,6 +119,10 @@ Position BatchBuilder::append(const Record& record) {
   ++records_;
   const Position position = make_position(number_, value_.size());
   encode_record(record, position, spec, value_);
+  if (is_passing(record.kind)) {
+    ++effects_.passing;
+    effects_.passing_bytes += static_cast<std::uint32_t>(value_.size() - (position & kPlaceMask));
+  }
   return position;
 }
 

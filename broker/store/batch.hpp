@@ -43,11 +43,13 @@ Result<Header> check(std::string_view value, std::uint64_t salt);
 
 // How a batch changes what is needed and what is unfinished, beside its own records.
 struct BatchEffects {
-  std::vector<Position> ended;     // Submitted records of tasks that are finished now,
-  std::vector<Position> requeued;  // and of those that are unfinished again
-  std::vector<Position> released;  // records that are not needed any more
-  std::uint32_t submitted = 0;     // tasks that begin in this batch
-  std::uint32_t needed = 0;        // records of this batch, but for Forgotten ones
+  std::vector<Position> ended;      // Submitted records of tasks that are finished now,
+  std::vector<Position> requeued;   // and of those that are unfinished again
+  std::vector<Position> released;   // records that are not needed any more
+  std::uint32_t submitted = 0;      // tasks that begin in this batch
+  std::uint32_t needed = 0;         // records of this batch, but for Forgotten ones
+  std::uint32_t passing = 0;        // of these: records that are soon replaced by a later one of their task,
+  std::uint32_t passing_bytes = 0;  // and their bytes
 };
 
 // The open batch: records are serialised into it as they are appended.

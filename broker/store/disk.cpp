@@ -6,7 +6,6 @@
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
-#include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <array>
@@ -14,6 +13,7 @@
 #include <limits>
 #include <random>
 
+#include "broker/store/crc32c.hpp"
 #include "common/base/assert.hpp"
 
 namespace retire::store {
@@ -21,6 +21,7 @@ namespace {
 
 constexpr char kRecordsFamily[] = "records";
 constexpr char kIdsFamily[] = "ids";
+constexpr std::size_t kWriteBytesKept = std::size_t{16} << 20;
 constexpr std::size_t kReadAhead = std::size_t{2} << 20;
 
 // Big-endian, so that keys sort as numbers do.
@@ -72,6 +73,7 @@ class FlushCounter final : public rocksdb::EventListener {
 
 rocksdb::DBOptions database_options(rocksdb::Env& env) {
   rocksdb::DBOptions options;
+  [[maybe_unused]] static const bool replaced = crc32c_is_replaced();  // links it in
   options.env = &env;
   // Stops at the first damage, wherever it is; check_tail() has then made sure that it is a power cut's trace and
   // nothing else. The tolerant mode stops silently at some kinds of damage and refuses to open for others that are a
@@ -271,12 +273,13 @@ Result<std::unique_ptr<Disk>> Disk::open_read_only(const std::string& directory,
 }
 
 Status Disk::write(std::uint64_t number, std::string_view value, std::string_view ids) {
-  rocksdb::WriteBatch batch(value.size() + ids.size() + 128);
-  batch.Put(records_, Key(number), value);
-  batch.Put(ids_, Key(number), ids);
+  write_batch_.Clear();
+  write_batch_.Put(records_, Key(number), value);
+  write_batch_.Put(ids_, Key(number), ids);
   rocksdb::WriteOptions options;
   options.sync = true;
-  const rocksdb::Status status = db_->Write(options, &batch);
+  const rocksdb::Status status = db_->Write(options, &write_batch_);
+  if (write_batch_.GetDataSize() > kWriteBytesKept) write_batch_ = rocksdb::WriteBatch();
   if (status.ok()) return ok_status();
   return failed("the store in " + directory_ + " cannot write batch " + std::to_string(number), status);
 }

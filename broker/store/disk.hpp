@@ -5,6 +5,7 @@
 
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/write_batch.h>
 
 #include <atomic>
 #include <memory>
@@ -59,7 +60,7 @@ class Disk {
   std::uint64_t salt() const { return mark_.salt; }
   std::uint64_t first() const { return mark_.first; }
 
-  // One batch, durable when it returns.
+  // One batch, durable when it returns. From one thread.
   Status write(std::uint64_t number, std::string_view value, std::string_view ids);
   // One value in place of several: `parts` are their first batches. Durable when it returns.
   Status replace(const std::vector<std::uint64_t>& parts, std::string_view value, std::string_view ids);
@@ -121,6 +122,7 @@ class Disk {
   std::vector<rocksdb::ColumnFamilyHandle*> handles_;
   std::shared_ptr<std::atomic<std::uint64_t>> flushes_ = std::make_shared<std::atomic<std::uint64_t>>(0);
   std::uint64_t flushes_noted_ = 0;
+  rocksdb::WriteBatch write_batch_;  // of write(): keeps its memory
   std::shared_ptr<std::atomic<bool>> failed_ = std::make_shared<std::atomic<bool>>(false);
 };
 

@@ -13,6 +13,7 @@ namespace retire::store {
 namespace {
 
 constexpr std::size_t kBatchBytesMax = std::size_t{8} << 20;
+constexpr std::size_t kAhead = 16;  // entries; a look into memory takes as long as a few of them
 
 class EmbeddedStore final : public Store {
  public:
@@ -35,6 +36,7 @@ class EmbeddedStore final : public Store {
   std::size_t fetched(std::size_t max, const Fetched& visit) override;
   Loading loading() const override { return loading_; }
   Result<std::size_t> recover(std::size_t max, const Visit& visit) override;
+  void tell_coming(Coming coming) override { coming_ = std::move(coming); }
   bool may_know(const TaskId& id) const override { return loading_ != Loading::Done && filter_.may_hold(id.high()); }
   Opened opened() const override { return opened_; }
   Space space() const override { return keeper_.space(); }
@@ -43,7 +45,10 @@ class EmbeddedStore final : public Store {
  private:
   void open_batch(std::uint64_t number);
   void hand_over();
-  bool is_latest(const std::string& device_id, Position position);
+  bool is_latest(const Record& record, Position position);
+  void note_device(const Record& record, Position position);
+  void move_devices(std::uint64_t before);
+  void look_ahead(std::size_t entries);
   void stop_threads();
 
   Shared shared_;
@@ -53,11 +58,17 @@ class EmbeddedStore final : public Store {
 
   // The loop's.
   std::unique_ptr<Writer::Work> open_;
-  std::unordered_map<std::string, Position> devices_;  // the latest record of each
+  struct Known {
+    Position position = 0;
+    std::string bytes;
+  };
+  std::unordered_map<std::string, Known> devices_;  // the latest record of each
   std::size_t fetching_ = 0;
   Loading loading_ = Loading::Queue;
   std::optional<Reader::Chunk> chunk_;
   std::optional<Segment::Cursor> cursor_;
+  std::optional<Segment::Cursor> ahead_;  // of the cursor
+  Coming coming_;
   DecodedRecord decoded_;
   IdFilter filter_;
   Opened opened_;
@@ -79,6 +90,7 @@ Status EmbeddedStore::start(bool serve_admin, const std::string& directory) {
     next.value()->append_words(prefixes);
     ++opened_.batches;
   }
+  opened_.tasks = prefixes.size();
   filter_ = IdFilter(prefixes.size());
   for (const std::uint64_t prefix : prefixes) filter_.add(prefix);
   shared_.ledger.hold_lowest(found.lowest);
@@ -117,15 +129,34 @@ void EmbeddedStore::hand_over() {
 Position EmbeddedStore::append(const Record& record) {
   if (open_->batch.bytes() >= kBatchBytesMax) hand_over();
   const Position position = open_->batch.append(record);
-  if (record.kind == Record::Kind::Device) {
-    Position& latest = devices_[std::string(record.task.device_id)];
-    if (latest != 0) open_->batch.release(latest);
-    latest = position;
-  }
+  if (record.kind == Record::Kind::Device) note_device(record, position);
   return position;
 }
 
+void EmbeddedStore::note_device(const Record& record, Position position) {
+  Known& latest = devices_[std::string(record.task.device_id)];
+  if (latest.position != 0) open_->batch.release(latest.position);
+  latest.position = position;
+  latest.bytes = record.device;
+}
+
+// So that what lies around them can be given up.
+void EmbeddedStore::move_devices(std::uint64_t before) {
+  Record record;
+  record.kind = Record::Kind::Device;
+  for (auto& [device_id, latest] : devices_) {
+    if (batch_of(latest.position) >= before) continue;
+    record.task.device_id = device_id;
+    record.device = latest.bytes;
+    open_->batch.release(latest.position);
+    latest.position = open_->batch.append(record);
+  }
+}
+
 void EmbeddedStore::submit() {
+  if (loading_ == Loading::Done) {
+    if (const std::uint64_t before = shared_.move_devices_before.exchange(0); before != 0) move_devices(before);
+  }
   if (open_->batch.empty() && !open_->loaded) return;
   // While the writer has something to do after what it does now, this one goes on gathering.
   if (writer_.idle()) hand_over();
@@ -169,13 +200,23 @@ std::size_t EmbeddedStore::fetched(std::size_t max, const Fetched& visit) {
 }
 
 // Whether this is the latest record of the device that has been seen; the other one is not needed any more.
-bool EmbeddedStore::is_latest(const std::string& device_id, Position position) {
-  Position& latest = devices_[device_id];
-  if (latest == position) return false;  // seen in the first phase
-  if (latest != 0) open_->batch.release(std::min(latest, position));
-  if (latest > position) return false;
-  latest = position;
+bool EmbeddedStore::is_latest(const Record& record, Position position) {
+  Known& latest = devices_[std::string(record.task.device_id)];
+  if (latest.position == position) return false;  // seen in the first phase
+  if (latest.position != 0) open_->batch.release(std::min(latest.position, position));
+  if (latest.position > position) return false;
+  latest.position = position;
+  latest.bytes = record.device;
   return true;
+}
+
+void EmbeddedStore::look_ahead(std::size_t entries) {
+  if (!coming_) return;
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::optional<EntryHead> head = ahead_->next();
+    if (!head) return;
+    if (const std::optional<TaskId> id = task_id(*head)) coming_(*id);
+  }
 }
 
 Result<std::size_t> EmbeddedStore::recover(std::size_t max, const Visit& visit) {
@@ -195,7 +236,10 @@ Result<std::size_t> EmbeddedStore::recover(std::size_t max, const Visit& visit) 
       }
       if (chunk_->history) loading_ = Loading::History;
       cursor_.emplace(*chunk_->segment);
+      ahead_.emplace(*chunk_->segment);
+      look_ahead(kAhead);
     }
+    look_ahead(1);
     const std::optional<EntryHead> head = cursor_->next();
     if (!head) {
       const bool damaged = cursor_->damaged();
@@ -219,7 +263,7 @@ Result<std::size_t> EmbeddedStore::recover(std::size_t max, const Visit& visit) 
                        std::to_string(cursor_->place()) + "; restore a backup"};
     }
     const Record& record = decoded_.record;
-    if (record.kind == Record::Kind::Device && !is_latest(std::string(record.task.device_id), head->position)) continue;
+    if (record.kind == Record::Kind::Device && !is_latest(record, head->position)) continue;
     visit(head->position, record);
   }
   return count;

@@ -42,6 +42,9 @@ struct Shared {
   Ledger ledger;
   std::uint64_t durable_batch = 0;  // under ledger_mutex
   std::atomic<Position> durable{0};
+  // The records of devices before this batch would soon keep what lies around them from being dropped, as they outlive
+  // the tasks there: the loop appends them again. 0: none would.
+  std::atomic<std::uint64_t> move_devices_before{0};
 
   // The first failure; it stays.
   void fail(const Error& error);

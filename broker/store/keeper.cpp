@@ -59,6 +59,9 @@ Status Keeper::round() {
     first = shared_.ledger.trim(durable + 1);
     given_up_bytes_ += before - shared_.ledger.bytes();
     runs = shared_.ledger.plan(options_.tidy);
+    if (shared_.ledger.is_loaded() && shared_.ledger.bytes() > options_.tidy.garbage_bytes_min) {
+      shared_.move_devices_before = shared_.ledger.middle();
+    }
   }
   if (Status noted = shared_.disk->note_flushed(durable); !noted.ok()) return noted;
   // Before a Forgotten record goes, what it is about must be gone for good, over a restart too.
@@ -101,6 +104,10 @@ Status Keeper::tidy_run(const TidyRun& run) {
         ++found.forgotten;
       } else {
         ++found.needed;
+        if (is_passing(static_cast<Record::Kind>(head->type))) {
+          ++found.passing;
+          found.passing_bytes += head->size;
+        }
       }
       if (!writer.keep(*head, segment)) {
         return Error{ErrorCode::StorageFailed,

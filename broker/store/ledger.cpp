@@ -3,13 +3,32 @@
 #include <algorithm>
 
 namespace retire::store {
+namespace {
+
+constexpr std::uint64_t kForgottenBytes = kEntryHeadBytes + 16;
+
+}  // namespace
+
 void Ledger::add(std::uint64_t first, std::uint64_t last) { segments_[first].last = last; }
 
-Ledger::Segments::iterator Ledger::find(std::uint64_t batch) {
+Ledger::Segments::iterator Ledger::search(std::uint64_t batch) {
   auto at = segments_.upper_bound(batch);
   if (at == segments_.begin()) return segments_.end();
   --at;
   return batch <= at->second.last ? at : segments_.end();
+}
+
+// About: which records are dead is known by their positions only. Those that pass are so first, and the others die with
+// their task. To take all for equally large would call a store in good order hollow, and rewrite it again and again.
+std::uint64_t Ledger::Entry::garbage() const {
+  const std::uint64_t forgotten_bytes = kForgottenBytes * forgotten;
+  const std::uint64_t lasting_bytes = bytes - std::min<std::uint64_t>(bytes, forgotten_bytes + passing_bytes);
+  const std::uint64_t gone = std::min<std::uint64_t>(dead.size(), needed);
+  const std::uint64_t passed = std::min<std::uint64_t>(gone, passing);
+  std::uint64_t sum = kForgottenBytes * (forgotten - std::min(stuck, forgotten));
+  if (passing > 0) sum += passing_bytes * passed / passing;
+  if (needed > passing) sum += lasting_bytes * (gone - passed) / (needed - passing);
+  return std::min<std::uint64_t>(sum, bytes);
 }
 
 void Ledger::finish(Position of, int change) {
@@ -32,6 +51,8 @@ void Ledger::found(std::uint64_t first, const Found& found) {
   entry.bytes = found.bytes;
   entry.needed = found.needed;
   entry.forgotten = found.forgotten;
+  entry.passing = found.passing;
+  entry.passing_bytes = found.passing_bytes;
   entry.unfinished += static_cast<std::int32_t>(found.submitted);
   for (const Position of : found.ended) finish(of, -1);
   for (const Position of : found.requeued) finish(of, 1);
@@ -43,6 +64,8 @@ void Ledger::apply(std::uint64_t number, std::size_t bytes, std::uint32_t record
   entry.bytes = static_cast<std::uint32_t>(bytes);
   entry.needed = effects.needed;
   entry.forgotten = records - effects.needed;
+  entry.passing = effects.passing;
+  entry.passing_bytes = effects.passing_bytes;
   entry.unfinished = static_cast<std::int32_t>(effects.submitted);
   bytes_ += bytes;
   apply_effects(effects);
@@ -64,12 +87,19 @@ std::uint64_t Ledger::lowest(std::uint64_t otherwise) {
 
 std::uint64_t Ledger::trim(std::uint64_t next_batch) {
   if (loaded_) {
+    forget_recent();
     while (!segments_.empty() && segments_.begin()->second.is_dead()) {
       bytes_ -= segments_.begin()->second.bytes;
       segments_.erase(segments_.begin());
     }
   }
   return segments_.empty() ? next_batch : segments_.begin()->first;
+}
+
+std::uint64_t Ledger::middle() const {
+  if (segments_.empty()) return 0;
+  const std::uint64_t first = segments_.begin()->first;
+  return first + (segments_.rbegin()->second.last - first) / 2;
 }
 
 std::uint64_t Ledger::garbage_bytes() const {
@@ -137,7 +167,10 @@ void Ledger::tidied(const TidyRun& run, const Found& found) {
   fresh.bytes = found.bytes;
   fresh.needed = found.needed;
   fresh.forgotten = found.forgotten;
+  fresh.passing = found.passing;
+  fresh.passing_bytes = found.passing_bytes;
   fresh.stuck = found.forgotten;
+  forget_recent();
   for (const TidyRun::Part& part : run.parts) {
     const auto at = segments_.find(part.first);
     if (at == segments_.end()) continue;  // dropped from the front meanwhile

@@ -2,7 +2,7 @@
 // durable, and says what could be tidied.
 #pragma once
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -36,6 +36,8 @@ struct TidyLimits {
 
 class Ledger {
  public:
+  Ledger() { forget_recent(); }
+  Ledger(const Ledger&) = delete;  // it points into itself
   // A segment that open found; how much of it is needed comes with found(), when it has been read.
   void add(std::uint64_t first, std::uint64_t last);
   // What reading a segment showed: counts of its records, and how its records change others.
@@ -44,6 +46,8 @@ class Ledger {
     std::uint32_t needed = 0;
     std::uint32_t forgotten = 0;
     std::uint32_t submitted = 0;
+    std::uint32_t passing = 0;
+    std::uint32_t passing_bytes = 0;
     std::vector<Position> ended;
     std::vector<Position> requeued;
   };
@@ -62,6 +66,8 @@ class Ledger {
 
   // Drops segments from the front that hold nothing needed. Returns the first batch that is kept.
   std::uint64_t trim(std::uint64_t next_batch);
+  // The batch in the middle of those that are kept; 0 if there are none.
+  std::uint64_t middle() const;
   // What is worth tidying now, in order. Empty while loading.
   std::vector<TidyRun> plan(const TidyLimits& limits) const;
   // Whether a Forgotten record may go: nothing is left of the task it is about. `run`: what is being rewritten with it.
@@ -80,23 +86,31 @@ class Ledger {
     std::uint32_t needed = 0;     // records, but for Forgotten ones; released ones are counted until they are gone
     std::uint32_t forgotten = 0;  // Forgotten records,
     std::uint32_t stuck = 0;      // and how many of them the latest rewrite had to keep
+    std::uint32_t passing = 0;    // of the needed: see BatchEffects
+    std::uint32_t passing_bytes = 0;
     std::int32_t unfinished = 0;
     std::vector<Position> dead;  // released and still there
 
     bool is_dead() const { return dead.size() >= needed; }
-    std::uint64_t garbage() const {
-      const std::uint64_t records = std::uint64_t{needed} + forgotten;
-      const std::uint64_t gone = dead.size() + forgotten - stuck;
-      return records == 0 ? 0 : bytes * std::min(gone, records) / records;
-    }
+    std::uint64_t garbage() const;
   };
   using Segments = std::map<std::uint64_t, Entry>;
 
-  Segments::iterator find(std::uint64_t batch);
+  // The segment that holds the batch; end() if there is none. What is looked for comes in runs.
+  Segments::iterator find(std::uint64_t batch) {
+    Segments::iterator& recent = recent_[batch % kRecent];
+    if (recent != segments_.end() && recent->first <= batch && batch <= recent->second.last) return recent;
+    return recent = search(batch);
+  }
+  Segments::iterator search(std::uint64_t batch);
+  // Before a segment is taken out.
+  void forget_recent() { recent_.fill(segments_.end()); }
   void finish(Position of, int change);
   void release(Position position);
 
+  static constexpr std::size_t kRecent = 64;
   Segments segments_;
+  std::array<Segments::iterator, kRecent> recent_;
   std::uint64_t bytes_ = 0;
   std::uint64_t lowest_ = 0;       // no segment before has anything unfinished
   std::uint64_t held_lowest_ = 0;  // from before the restart, until everything has been read

@@ -105,6 +105,10 @@ Ledger::Found Reader::look(const Segment& segment, bool& has_history) const {
       ++found.forgotten;
     } else {
       ++found.needed;
+      if (is_passing(static_cast<Record::Kind>(head->type))) {
+        ++found.passing;
+        found.passing_bytes += head->size;
+      }
     }
     if (is(*head, Record::Kind::Submitted)) ++found.submitted;
     if (is(*head, Record::Kind::Ended)) found.ended.push_back(head->of);

@@ -238,6 +238,16 @@ std::uint64_t id_prefix(const EntryHead& head) {
   return ByteReader(head.bytes.substr(std::min(head.bytes.size(), kSpecPlaceOffset + 4))).get<std::uint64_t>();
 }
 
+std::optional<TaskId> task_id(const EntryHead& head) {
+  if (head.type == kSpecEntry || head.type == static_cast<std::uint8_t>(Kind::Device)) return std::nullopt;
+  const bool submitted = head.type == static_cast<std::uint8_t>(Kind::Submitted);
+  ByteReader reader(head.bytes.substr(kEntryHeadBytes));
+  if (submitted) reader.get<std::uint32_t>();
+  const auto high = reader.get<std::uint64_t>();
+  const TaskId id(high, reader.get<std::uint64_t>());
+  return reader.ok() ? std::optional<TaskId>(id) : std::nullopt;
+}
+
 bool decode_spec(const EntryHead& head, TaskSpec& out) {
   ByteReader reader(head.bytes.substr(kEntryHeadBytes));
   out = {};

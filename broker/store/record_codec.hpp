@@ -32,6 +32,8 @@ void encode_record(const Record& record, Position position, std::uint32_t spec_p
 std::optional<EntryHead> read_head(std::string_view bytes);
 // The ID's first eight bytes, as a number; of a Submitted entry.
 std::uint64_t id_prefix(const EntryHead& head);
+// Nullopt for what is about no task, and for an entry that is too short.
+std::optional<TaskId> task_id(const EntryHead& head);
 std::uint32_t spec_place(const EntryHead& head);
 bool decode_spec(const EntryHead& head, TaskSpec& out);
 

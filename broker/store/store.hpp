@@ -48,6 +48,11 @@ struct Record {
   ByteView device;             // bytes that the store does not look into
 };
 
+// Whether a later record of the task replaces it in the course of things, long before the task is forgotten.
+constexpr bool is_passing(Record::Kind kind) {
+  return kind == Record::Kind::Dispatched || kind == Record::Kind::Retried || kind == Record::Kind::Requeued;
+}
+
 struct Space {
   std::uint64_t used_bytes = 0;  // by the store
   std::uint64_t free_bytes = 0;  // left on its disk; the most there is when unknown
@@ -59,6 +64,7 @@ struct Opened {
   bool fresh = true;                  // nothing was there
   bool clean = true;                  // the last main shut down in order
   std::uint64_t batches = 0;          // that are kept
+  std::uint64_t tasks = 0;            // that began in them; some may have been forgotten
   std::uint64_t dropped_batches = 0;  // never acknowledged, damaged by a power cut: 0 or 1
 };
 
@@ -106,6 +112,10 @@ class Store {
   virtual Loading loading() const = 0;
   using Visit = std::function<void(Position position, const Record& record)>;
   virtual Result<std::size_t> recover(std::size_t max, const Visit& visit) = 0;
+  // Tells, during recover(), of the tasks whose records come soon, so that their places in memory can be brought near.
+  // An engine that cannot look ahead tells nothing.
+  using Coming = std::function<void(const TaskId& id)>;
+  virtual void tell_coming(Coming /*coming*/) {}
   // Whether a task of this ID may be among what is to be recovered; false is certain. At once, during loading too.
   virtual bool may_know(const TaskId& id) const = 0;
   virtual Opened opened() const = 0;

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "broker/store/disk.hpp"
 #include "broker/store/embedded_store.hpp"
 #include "tests/unit/store/model_main.hpp"
 
@@ -345,6 +346,61 @@ TEST(EmbeddedStore, ChurnBehindStragglersLeavesNoMoreThanABoundOnTheDisk) {
     return again->loading() == Store::Loading::Done;
   }));
   EXPECT_EQ(stragglers, 400u);
+}
+
+// A device is remembered once, at the beginning, and the tasks that it ran are forgotten: that its record is still
+// needed must not keep all that came after it, nor have it rewritten.
+TEST(EmbeddedStore, ADevicesRecordDoesNotKeepWhatLiesBehindIt) {
+  const Directory directory;
+  EmbeddedOptions options = options_in(directory.store());
+  options.tidy.garbage_bytes_min = std::uint64_t{1} << 20;
+  options.tidy.young_segments = 1'000'000;  // nothing is rewritten
+  options.tidy.young_bytes = std::uint64_t{1} << 40;
+  options.drop_bytes_min = 1;
+  {
+    const auto store = open(options);
+    ASSERT_TRUE(store);
+    Maker maker;
+    store->append(maker.device("a", "what is known of a"));
+    store->append(maker.device("gone", ""));
+    std::uint64_t n = 0;
+    Position last = 0;
+    const auto tasks = [&](int count) {
+      for (int i = 0; i < count; ++i, ++n) {
+        const Position task = store->append(maker.submitted(n, 300));
+        const Position ended = store->append(maker.ended(n, task, 100));
+        store->release(task);
+        store->release(ended);
+        last = store->append(maker.of(Record::Kind::Forgotten, n, task));
+      }
+      store->submit();
+    };
+    for (int batch = 0; batch < 100; ++batch) {
+      tasks(100);
+      ASSERT_TRUE(wait_for(*store, [&] { return store->submit(), store->durable().value() >= last; }));
+    }
+    ASSERT_TRUE(wait_for(*store, [&] {
+      tasks(1);
+      const Result<std::optional<Mark>> mark = read_mark(*rocksdb::Env::Default(), directory.store());
+      return store->durable().ok() && mark.ok() && mark.value() && mark.value()->first > 90;
+    }));
+    ASSERT_TRUE(store->close().ok());
+  }
+  const auto again = open(options);
+  ASSERT_TRUE(again);
+  EXPECT_GT(again->opened().batches, 0u);
+  std::map<std::string, std::string> devices;
+  EXPECT_TRUE(wait_for(*again, [&] {
+    EXPECT_TRUE(again->durable().ok());
+    load(*again, 1'000, [&](Position, const Record& record) {
+      if (record.kind == Record::Kind::Device) {
+        devices[std::string(record.task.device_id)] = std::string(record.device);
+      }
+    });
+    return again->loading() == Store::Loading::Done;
+  }));
+  const std::map<std::string, std::string> expected = {{"a", "what is known of a"}, {"gone", ""}};
+  EXPECT_EQ(devices, expected);
 }
 
 TEST(EmbeddedStore, ManySmallBatchesBecomeFewSegments) {

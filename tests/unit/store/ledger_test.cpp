@@ -97,6 +97,43 @@ TEST_F(StoreLedger, GarbageIsWorthTidyingWhenItIsMuchBesideWhatIsNeeded) {
   EXPECT_FALSE(runs.front().dead.contains(task(1, 9)));
 }
 
+// Each task leaves a short record behind that the next one has replaced, beside long ones that are needed. By their
+// number that is a third of what is kept, by their bytes a tenth.
+TEST_F(StoreLedger, WhatIsReplacedInTheCourseOfThingsIsCountedByItsBytes) {
+  TidyLimits limits;
+  limits.garbage_bytes_min = 1;
+  limits.young_segments = 0;
+  for (std::uint64_t batch = 1; batch <= 100; ++batch) {
+    BatchEffects effects;
+    effects.needed = 30;
+    effects.passing = 10;
+    effects.passing_bytes = 1'000;
+    ledger.apply(batch, 10'000, 30, effects);
+    BatchEffects replaced;
+    for (std::uint64_t n = 0; n < 10; ++n) replaced.released.push_back(task(batch, n));
+    ledger.apply_effects(replaced);
+  }
+  EXPECT_EQ(ledger.garbage_bytes(), 100'000u);
+  EXPECT_TRUE(ledger.plan(limits).empty());
+  // What dies after those is what lasts, each its share.
+  BatchEffects forgotten;
+  for (std::uint64_t batch = 1; batch <= 100; ++batch) {
+    for (std::uint64_t n = 10; n < 20; ++n) forgotten.released.push_back(task(batch, n));
+  }
+  ledger.apply_effects(forgotten);
+  EXPECT_EQ(ledger.garbage_bytes(), 100u * (1'000 + 4'500));
+  EXPECT_FALSE(ledger.plan(limits).empty());
+}
+
+TEST_F(StoreLedger, TheMiddleIsThatOfWhatIsKept) {
+  EXPECT_EQ(ledger.middle(), 0u);
+  for (std::uint64_t batch = 1; batch <= 101; ++batch) submit(batch);
+  EXPECT_EQ(ledger.middle(), 51u);
+  for (std::uint64_t batch = 1; batch <= 50; ++batch) release(101 + batch, batch);
+  EXPECT_EQ(ledger.trim(152), 51u);
+  EXPECT_EQ(ledger.middle(), 101u);
+}
+
 TEST_F(StoreLedger, WhatIsReleasedDuringARewriteIsStillKnownAfterIt) {
   TidyLimits limits;
   limits.garbage_bytes_min = 1;
