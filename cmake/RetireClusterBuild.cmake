@@ -47,11 +47,20 @@ function(rc_library name)
   target_link_libraries(${name} PUBLIC rc_options ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK})
 endfunction()
 
+# What takes the place of the C library's malloc in the programs: docs/adr/0012-what-is-linked-for-speed.md.
+option(RC_JEMALLOC "Link the programs with jemalloc if it is installed" ON)
+if(RC_JEMALLOC AND NOT RC_SANITIZE)
+  find_library(RC_JEMALLOC_LIBRARY jemalloc)
+endif()
+if(NOT RC_JEMALLOC_LIBRARY OR RC_SANITIZE OR NOT RC_JEMALLOC)
+  set(RC_JEMALLOC_LIBRARY "")
+endif()
+
 # rc_program(NAME SOURCES … LINK …): a program in bin/, installed.
 function(rc_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
-  target_link_libraries(${name} PRIVATE rc_options ${ARG_LINK})
+  target_link_libraries(${name} PRIVATE rc_options ${ARG_LINK} ${RC_JEMALLOC_LIBRARY})
   install(TARGETS ${name} RUNTIME DESTINATION bin)
 endfunction()
 

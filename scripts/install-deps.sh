@@ -19,6 +19,7 @@ build=(
   libsodium-dev                    # plugins/signature
   libcurl4-openssl-dev             # handlers/http_request
   librocksdb-dev libxxhash-dev     # broker/store
+  libjemalloc-dev                  # main, worker and client
   libseccomp-dev                   # worker/sandbox
   python3                          # handlers/python_eval, scripts/quickstart.sh
 )
