@@ -153,7 +153,7 @@ Reader::Head Reader::expect(Kind kind) {
 void Reader::nil() { expect(Kind::Nil); }
 bool Reader::boolean() { return expect(Kind::Bool).value != 0; }
 
-std::uint64_t Reader::integer(std::uint64_t max) {
+std::uint64_t Reader::any_integer(std::uint64_t max) {
   const Head value = head();
   if (failed_) return 0;
   if (value.kind != Kind::Unsigned) {
@@ -177,7 +177,7 @@ std::uint64_t Reader::quantity(std::uint64_t max) {
   return integer(max);
 }
 
-std::int64_t Reader::signed_integer() {
+std::int64_t Reader::any_signed_integer() {
   const Head value = head();
   if (failed_) return 0;
   if (value.kind != Kind::Unsigned && value.kind != Kind::Negative) {
@@ -219,7 +219,7 @@ std::string_view Reader::text(std::size_t size_max) {
   return text;
 }
 
-ByteView Reader::binary(std::size_t size_max) {
+ByteView Reader::any_binary(std::size_t size_max) {
   const Head value = expect(Kind::Binary);
   if (failed_) return {};
   if (value.value > size_max) {
@@ -242,7 +242,7 @@ void Reader::enter(std::uint64_t count, std::size_t count_max, std::size_t bytes
   }
 }
 
-std::uint32_t Reader::array(std::size_t count_max) {
+std::uint32_t Reader::any_array(std::size_t count_max) {
   const Head value = expect(Kind::Array);
   enter(value.value, count_max, 1);
   return failed_ ? 0 : static_cast<std::uint32_t>(value.value);
@@ -283,8 +283,8 @@ ByteView Reader::skip() {
   return failed_ ? ByteView{} : ByteView(start, static_cast<std::size_t>(at_ - start));
 }
 
-Uuid Reader::uuid() {
-  const ByteView bytes = binary(kMessageBytesMax);
+Uuid Reader::any_uuid() {
+  const ByteView bytes = any_binary(kMessageBytesMax);
   if (failed_) return {};
   if (bytes.size() != Uuid::kBytes) {
     fail(ErrorCode::Malformed, "must be a bin of 16 bytes, got " + std::to_string(bytes.size()));

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstdint>
+#include <cstring>
 #include <initializer_list>
 #include <optional>
 #include <string>
@@ -42,24 +44,77 @@ class Reader {
   // Each reads one value of its kind, or fails with Malformed (another kind, cut short) or TooLarge (over size_max).
   void nil();
   bool boolean();
-  std::uint64_t integer(std::uint64_t max = UINT64_MAX);  // negative: Malformed; beyond max: Invalid
-  std::uint64_t quantity(std::uint64_t max);              // negative or beyond max: Invalid
-  std::int64_t signed_integer();
+  // Negative: Malformed; beyond max: Invalid.
+  std::uint64_t integer(std::uint64_t max = UINT64_MAX) {
+    Small small;
+    return peek_unsigned(small) && small.value <= max ? pass(small) : any_integer(max);
+  }
+  std::uint64_t quantity(std::uint64_t max);  // negative or beyond max: Invalid
+  std::int64_t signed_integer() {
+    Small small;
+    return peek_unsigned(small) && small.value <= INT64_MAX ? static_cast<std::int64_t>(pass(small))
+                                                            : any_signed_integer();
+  }
   double number();                              // an integer or a finite float
   std::string_view text(std::size_t size_max);  // UTF-8
-  ByteView binary(std::size_t size_max);
-  std::uint32_t array(std::size_t count_max);  // opens it; close with leave()
-  std::uint32_t map(std::size_t count_max);    // opens it; close with leave()
+  ByteView binary(std::size_t size_max) {
+    if (left() > 2 && byte_at(0) == 0xc4 && byte_at(1) <= size_max && left() - 2 >= byte_at(1)) {
+      const ByteView out(at_ + 2, byte_at(1));
+      at_ += 2 + out.size();
+      return out;
+    }
+    return any_binary(size_max);
+  }
+  // Opens it; close with leave().
+  std::uint32_t array(std::size_t count_max) {
+    if (left() > 0 && (byte_at(0) & 0xf0) == 0x90 && nesting_ < nesting_max_) {
+      const std::uint32_t count = byte_at(0) & 0x0fu;
+      if (count <= count_max && count < left()) return ++nesting_, ++at_, count;
+    }
+    return any_array(count_max);
+  }
+  std::uint32_t map(std::size_t count_max);  // opens it; close with leave()
   void leave() { --nesting_; }
   bool is_nil() const { return at_ != end_ && static_cast<unsigned char>(*at_) == 0xc0; }
 
   // Reads over one value of any kind and returns its bytes.
   ByteView skip();
 
-  Uuid uuid();
+  Uuid uuid() {
+    if (left() < 2 + Uuid::kBytes || byte_at(0) != 0xc4 || byte_at(1) != Uuid::kBytes) return any_uuid();
+    const char* from = at_ + 2;
+    at_ = from + Uuid::kBytes;
+    return Uuid::from_bytes(from);
+  }
   AttemptId attempt() { return AttemptId(integer()); }
 
  private:
+  // Batches are made of a few forms: small arrays, integers of one and nine bytes, short binaries. They are read in
+  // place when all is well; everything else, and every failure, goes the general way. After a failure nothing is left.
+  struct Small {
+    std::uint64_t value = 0;
+    std::size_t size = 0;
+  };
+  unsigned char byte_at(std::size_t i) const { return static_cast<unsigned char>(at_[i]); }
+  bool peek_unsigned(Small& out) const {
+    if (left() == 0) return false;
+    if (byte_at(0) < 0x80) return out = {byte_at(0), 1}, true;
+    if (byte_at(0) != 0xcf || left() < 9) return false;
+    std::uint64_t value = 0;
+    std::memcpy(&value, at_ + 1, sizeof value);
+    out = {std::endian::native == std::endian::little ? __builtin_bswap64(value) : value, 9};
+    return true;
+  }
+  std::uint64_t pass(const Small& small) {
+    at_ += small.size;
+    return small.value;
+  }
+  std::uint64_t any_integer(std::uint64_t max);
+  std::int64_t any_signed_integer();
+  ByteView any_binary(std::size_t size_max);
+  std::uint32_t any_array(std::size_t count_max);
+  Uuid any_uuid();
+
   struct Head {
     Kind kind = Kind::Nil;
     std::uint64_t value = 0;  // the integer's bits, a bool, or the size or count
