@@ -78,8 +78,9 @@ void Scheduler::let_go_of_results(Now now) {
   }
 }
 
-void Scheduler::begin_restore() {
+void Scheduler::begin_restore(std::size_t tasks) {
   RC_ASSERT(tasks_.size() == 0 && loading_ == Loading::Done);
+  tasks_.reserve(tasks);
   loading_ = Loading::Queue;
 }
 
@@ -162,19 +163,26 @@ void Scheduler::restore_dispatched(TaskIndex place, const Restored& record, Now 
   drop_attempt(place, out);
   tasks_[place].failures = failures_of(record);
   if (record.lost > 0) tasks_.extra(place).lost = record.lost;
-  const Dispatched dispatched{record.attempt, record.position, std::string(record.task.device_id),
+  const Dispatched dispatched{record.attempt, record.position, note_dispatched_to(record.task.device_id),
                               record.failures + record.lost + 1, record.task.assigned_at};
   if (loading_ == Loading::Queue) {
     put_back(place, dispatched, now);
   } else {
     // Devices speak already, and its end may be the next record: it is on nobody's books until all is known.
-    dispatched_.emplace(place, dispatched);
+    dispatched_.emplace(place.value, dispatched);
   }
 }
 
+const std::string* Scheduler::note_dispatched_to(std::string_view device_id) {
+  if (latest_dispatched_to_ != nullptr && *latest_dispatched_to_ == device_id) return latest_dispatched_to_;
+  auto known = dispatched_to_.find(device_id);
+  if (known == dispatched_to_.end()) known = dispatched_to_.emplace(device_id).first;
+  return latest_dispatched_to_ = &*known;
+}
+
 void Scheduler::put_back(TaskIndex place, const Dispatched& dispatched, Now now) {
-  DeviceIndex device = devices_.find(dispatched.device_id);
-  if (!device) device = devices_.add(dispatched.device_id);
+  DeviceIndex device = devices_.find(*dispatched.device_id);
+  if (!device) device = devices_.add(*dispatched.device_id);
   const AttemptIndex attempt_place = attempts_.add(dispatched.attempt);
   Attempt& attempt = attempts_[attempt_place];
   attempt.task = place;
@@ -190,7 +198,7 @@ void Scheduler::put_back(TaskIndex place, const Dispatched& dispatched, Now now)
 
 // Its attempt is over; what became of the task stands in the record that follows.
 void Scheduler::drop_attempt(TaskIndex place, Effects& out) {
-  if (const auto at = dispatched_.find(place); at != dispatched_.end()) {
+  if (const auto at = dispatched_.find(place.value); at != dispatched_.end()) {
     out.released.push_back(at->second.position);
     dispatched_.erase(at);
   }
@@ -319,8 +327,13 @@ void Scheduler::queue_what_waits(Now now) {
 
 void Scheduler::end_restore(Now now) {
   RC_ASSERT(loading_ == Loading::History);
-  for (const auto& [task, dispatched] : dispatched_) put_back(task, dispatched, now);
-  dispatched_.clear();
+  std::vector<std::pair<TaskIndex, Dispatched>> running;
+  for (const auto& [task, dispatched] : dispatched_) running.emplace_back(TaskIndex{task}, dispatched);
+  std::sort(running.begin(), running.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [task, dispatched] : running) put_back(task, dispatched, now);
+  dispatched_ = {};
+  dispatched_to_.clear();
+  latest_dispatched_to_ = nullptr;
   give_leases(now);
   if (unfinished_ > 0) queue_what_waits(now);
   loading_ = Loading::Done;

@@ -12,10 +12,12 @@
 #include <map>
 #include <optional>
 #include <queue>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <unordered_map>
 #include <variant>
 #include <vector>
 
@@ -124,7 +126,10 @@ class Scheduler {
   // whose IDs the store does not know; nothing else may be asked about a task that is not settled(). What a record
   // contradicts or belongs to is not there: it is added to `out.released`.
   enum class Loading : std::uint8_t { Queue, History, Done };
-  void begin_restore();
+  // `tasks`: about how many will come.
+  void begin_restore(std::size_t tasks = 0);
+  // The task's record will be restored soon.
+  void prefetch(const TaskId& id) const { tasks_.prefetch(id); }
   void restore(const Restored& record, Now now, Effects& out);
   void restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now);
   void restore_removed(std::string_view device_id);
@@ -248,10 +253,11 @@ class Scheduler {
   struct Dispatched {
     AttemptId attempt;
     StorePosition position = 0;
-    std::string device_id;
+    const std::string* device_id = nullptr;  // in dispatched_to_
     std::uint32_t number = 0;
     WallTime assigned_at{};
   };
+  const std::string* note_dispatched_to(std::string_view device_id);
   void put_back(TaskIndex task, const Dispatched& dispatched, Now now);
   void give_leases(Now now);
   void restore_dispatched(TaskIndex task, const Restored& record, Now now, Effects& out);
@@ -329,10 +335,14 @@ class Scheduler {
     std::uint64_t sequence = 0;  // of the task: whether the place still holds it
     TimePoint at;
   };
-  std::deque<Ended> history_;                   // ended tasks, oldest end first
-  std::size_t absent_results_ = 0;              // so many of its first have their results in the store only
-  std::map<TaskIndex, Dispatched> dispatched_;  // while the history is loaded: attempts whose tasks have no end yet
-  std::deque<Ended> older_history_;             // while the history is loaded: what belongs before all of it
+  std::deque<Ended> history_;       // ended tasks, oldest end first
+  std::size_t absent_results_ = 0;  // so many of its first have their results in the store only
+  // While the history is loaded: attempts whose tasks have no end yet, by the tasks' places, and their devices. Nearly
+  // each task has one for a moment.
+  std::unordered_map<std::uint32_t, Dispatched> dispatched_;
+  std::set<std::string, std::less<>> dispatched_to_;
+  const std::string* latest_dispatched_to_ = nullptr;
+  std::deque<Ended> older_history_;  // while the history is loaded: what belongs before all of it
   Loading loading_ = Loading::Done;
   std::uint64_t unfinished_ = 0;  // restored tasks without an end, in this part of loading
   std::map<std::string, DeviceIndex, std::less<>> removed_devices_;  // that finished tasks name; while loading

@@ -1,5 +1,7 @@
 #include "broker/core/tasks.hpp"
 
+#include <bit>
+
 namespace retire::core {
 namespace {
 
@@ -24,8 +26,8 @@ std::size_t TaskTable::slot_of(const TaskId& id, std::uint32_t hash) const {
   return slot;
 }
 
-void TaskTable::grow() {
-  std::vector<Slot> old(by_id_.size() * 2);
+void TaskTable::grow(std::size_t slots) {
+  std::vector<Slot> old(slots);
   old.swap(by_id_);
   const std::size_t mask = by_id_.size() - 1;
   for (const Slot& moved : old) {
@@ -36,10 +38,17 @@ void TaskTable::grow() {
   }
 }
 
+void TaskTable::reserve(std::size_t tasks) {
+  const std::size_t slots = std::bit_ceil(tasks * 3 / 2 + 1);
+  if (slots > by_id_.size()) grow(slots);
+}
+
+void TaskTable::prefetch(const TaskId& id) const { __builtin_prefetch(&by_id_[hash_of(id) & (by_id_.size() - 1)]); }
+
 TaskIndex TaskTable::find(const TaskId& id) const { return by_id_[slot_of(id, hash_of(id))].task; }
 
 TaskIndex TaskTable::add(const TaskId& id, std::uint64_t sequence) {
-  if ((by_id_used_ + 1) * 3 > by_id_.size() * 2) grow();
+  if ((by_id_used_ + 1) * 3 > by_id_.size() * 2) grow(by_id_.size() * 2);
   const TaskIndex place = tasks_.add();
   Task& task = tasks_[place];
   task.id = id;

@@ -97,6 +97,10 @@ class TaskTable {
   // Tasks without one of their own come behind `sequence` from now on.
   void continue_behind(std::uint64_t sequence) { next_sequence_ = std::max(next_sequence_, sequence + 1); }
   void remove(TaskIndex task);
+  // So many will come: the index by ID need not grow on the way.
+  void reserve(std::size_t tasks);
+  // The task of this ID will be asked for soon.
+  void prefetch(const TaskId& id) const;
   TaskIndex find(const TaskId& id) const;
 
   Task& operator[](TaskIndex task) { return tasks_[task]; }
@@ -155,7 +159,7 @@ class TaskTable {
   };
 
   std::size_t slot_of(const TaskId& id, std::uint32_t hash) const;
-  void grow();
+  void grow(std::size_t slots);
 
   Slab<Task, TaskIndex> tasks_;
   Slab<TaskExtra, Index<struct ExtraTag>> extras_;

@@ -27,7 +27,8 @@ Broker::Broker(const BrokerConfig& config, Transport& transport, store::Store& s
       transport_(transport),
       store_(store),
       scheduler_(with(config.scheduler, store), config.epoch, config.seed) {
-  if (store_.loading() != store::Store::Loading::Done) scheduler_.begin_restore();
+  store_.tell_coming([this](const TaskId& id) { scheduler_.prefetch(id); });
+  if (store_.loading() != store::Store::Loading::Done) scheduler_.begin_restore(store_.opened().tasks);
   Rng rng(config.seed ^ 0x6d61696e);
   const std::uint64_t high = rng.next();
   instance_ = Uuid::random(high, rng.next());
