@@ -102,7 +102,7 @@ void CoreLoad::settle() {
   scheduler_->advance(now_, effects_);
   for (const core::AttemptIndex place : effects_.assigns) {
     const core::Attempt& attempt = scheduler_->attempt(place);
-    scheduler_->put_into_assign(place);
+    scheduler_->put_into_assign(place, now_.monotonic);
     running_.push_back({attempt.device, attempt.id, scheduler_->task(attempt.task).id});
   }
   RC_ASSERT(effects_.lost.empty());

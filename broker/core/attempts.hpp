@@ -17,7 +17,7 @@ struct Attempt {
   AttemptId id;
   TaskIndex task;
   DeviceIndex device;
-  // Number of the assign message that carries it, in its device's session; kNotSent: its payload is still fetched, or
+  // Number of the assign message that carries it to its device; kNotSent: its payload is still fetched, or
   // the session has ended before it could be sent.
   std::uint64_t assign = kNotSent;
   std::uint64_t stored = 0;       // where the record of its dispatch lies in the store; 0: there is none

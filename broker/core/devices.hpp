@@ -60,8 +60,8 @@ struct Device {
   double round_trip_us = 0;       // what an attempt takes beside its run: network and start; 0: not known yet
   AttemptIndex first;             // in the order of assignment
   AttemptIndex last;
-  std::uint64_t assigns = 0;           // assign messages of this session that were closed
-  std::uint64_t heartbeats = 0;        // of this session
+  std::uint64_t assigns = 0;     // assign messages that were closed; over its sessions, as a hello may be repeated
+  std::uint64_t heartbeats = 0;  // of this session
   std::vector<double> free_resources;  // in the order of the profile's resources
   // What it held when it said hello and main had given up, or gave up then: it may run for a moment, with what it
   // reserved.

@@ -165,9 +165,9 @@ class Scheduler {
   // It left on purpose: what it holds goes to others.
   void left(DeviceIndex device, Now now, Effects& out);
   // The attempt goes with the assign message that is open for its device; closing it gives the message's number.
-  void put_into_assign(AttemptIndex attempt) {
+  void put_into_assign(AttemptIndex attempt, TimePoint now) {
     attempts_[attempt].assign = devices_[attempts_[attempt].device].assigns + 1;
-    attempts_[attempt].assigned_at = latest_;  // later than it was decided, if its payload was fetched first
+    attempts_[attempt].assigned_at = now;  // later than it was decided, if its payload was fetched first
   }
   std::uint64_t close_assign(DeviceIndex device) { return ++devices_[device].assigns; }
   // An assign could not be sent: its attempts go back to their places.

@@ -56,7 +56,6 @@ DeviceIndex Scheduler::join(const Capabilities& capabilities, const InstanceId& 
   Device& device = devices_[place];
   const bool same_process = device.instance == instance;
   device.instance = instance;
-  device.assigns = 0;
   device.heartbeats = 1;
   device.abandoned.clear();
   device.recalled_below = Priority::Low;

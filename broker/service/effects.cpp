@@ -95,7 +95,7 @@ void Broker::put_into_assign(Session& session, core::AttemptIndex place, std::st
   }
   // What may run only once is on record as dispatched before it leaves; everything else need not wait for the disk.
   if (spec.requirements.at_most_once) session.assigns_after = std::max(session.assigns_after, attempt.stored);
-  scheduler_.put_into_assign(place);
+  scheduler_.put_into_assign(place, now_.monotonic);
   session.assigns.add({scheduler_.task(attempt.task).id, attempt.id, known->index, payload, attempt.number,
                        scheduler_.checkpoint(attempt.task)});
   if (session.assigns.count() >= kBatchItemsTarget || session.assigns.bytes() >= kBatchBytesTarget) {

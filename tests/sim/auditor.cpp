@@ -58,7 +58,7 @@ void Auditor::on_received(const std::string& connection, std::string_view frame,
   const Result<protocol::Envelope> envelope = protocol::decode_envelope(frame, correlation);
   RC_ASSERT(envelope.ok());
   if (known_connections_.contains(connection) || envelope.value().type == MessageType::Hello) {
-    ledger_.received(connection, envelope.value(), now);
+    ledger_.received(connection, envelope.value(), correlation, now);
   }
   switch (envelope.value().type) {
     case MessageType::Hello: {
@@ -144,6 +144,8 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame, Tim
     Welcome welcome;
     RC_ASSERT(protocol::decode(envelope.value().body, welcome).ok());
     ledger_.sent_welcome(connection, welcome);
+  } else if (envelope.value().type == MessageType::Error) {
+    ledger_.refused(connection, correlation);
   } else if (envelope.value().type == MessageType::Results) {
     RC_ASSERT(protocol::decode(envelope.value().body, results_).ok());
     for (const ResultItem& item : results_.results) tell(item);

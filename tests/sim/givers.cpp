@@ -68,7 +68,7 @@ class CoreGiver : public Giver {
     scheduler_.advance(at(now), effects_);
     for (const core::AttemptIndex place : effects_.assigns) {
       const core::Attempt& attempt = scheduler_.attempt(place);
-      scheduler_.put_into_assign(place);
+      scheduler_.put_into_assign(place, now);
       scheduler_.close_assign(attempt.device);
       out.assigns.push_back({machine_of(attempt.device),
                              static_cast<std::size_t>(scheduler_.task(attempt.task).id.low() - 1), attempt.id.value()});

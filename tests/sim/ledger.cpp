@@ -15,6 +15,7 @@ void Ledger::restart() {
   devices_.clear();
   by_connection_.clear();
   current_.clear();
+  asked_.clear();
   failures_.clear();
   device_failures_.clear();
   for_good_.clear();
@@ -105,7 +106,8 @@ void Ledger::finish(const std::string& name, Device& device, const FinishedItem&
   drop(device, item.attempt);
 }
 
-void Ledger::received(const std::string& connection, const protocol::Envelope& envelope, TimePoint now) {
+void Ledger::received(const std::string& connection, const protocol::Envelope& envelope, std::uint64_t correlation,
+                      TimePoint now) {
   begin_turn(now);
   if (envelope.type == MessageType::Hello) {
     Hello message;
@@ -125,6 +127,7 @@ void Ledger::received(const std::string& connection, const protocol::Envelope& e
       }
       return;
     }
+    asked_[{connection, correlation}] = {control.device_id, named->second.drained};
     named->second.drained = control.action == DeviceControl::Action::Drain;
     return;
   }
@@ -207,6 +210,14 @@ std::vector<std::string> Ledger::sent_assign(const std::string& connection, std:
     current_[item.task] = {name, item.attempt};
   }
   return wrong;
+}
+
+void Ledger::refused(const std::string& connection, std::uint64_t correlation) {
+  const auto request = asked_.find({connection, correlation});
+  if (request == asked_.end()) return;
+  const auto& [name, drained] = request->second;
+  if (const auto device = devices_.find(name); device != devices_.end()) device->second.drained = drained;
+  asked_.erase(request);
 }
 
 void Ledger::cut(const std::string& connection) {

@@ -26,13 +26,15 @@ class Ledger {
   void restart();
   // Whose lease is over loses its session, and what it has.
   void end_turn(TimePoint now);
-  void received(const std::string& connection, const protocol::Envelope& envelope, TimePoint now);
+  void received(const std::string& connection, const protocol::Envelope& envelope, std::uint64_t correlation,
+                TimePoint now);
   void sent_welcome(const std::string& connection, const Welcome& welcome);
   // An assign message has left. Returns what is wrong with it, in words.
   std::vector<std::string> sent_assign(const std::string& connection, std::uint64_t number, const Assign& assign,
                                        bool late, const std::map<TaskId, TaskSpec>& specs, TimePoint now);
-  void cut(const std::string& connection);  // it is known to be gone
-  void forget(const std::string& device);   // an administrator removed it
+  void cut(const std::string& connection);                                 // it is known to be gone
+  void forget(const std::string& device);                                  // an administrator removed it
+  void refused(const std::string& connection, std::uint64_t correlation);  // main did not do what was asked
   void retried(const TaskId& task) { failures_.erase(task); }
 
   bool draining(const std::string& device) const;
@@ -73,6 +75,8 @@ class Ledger {
   std::map<std::string, Device> devices_;
   std::map<std::string, std::string> by_connection_;
   std::map<TaskId, std::pair<std::string, AttemptId>> current_;  // the device that has it
+  // Devices whose drain was changed by a request that main may yet refuse, and what it was before.
+  std::map<std::pair<std::string, std::uint64_t>, std::pair<std::string, bool>> asked_;
   std::map<TaskId, int> failures_;
   std::map<std::string, int> device_failures_;  // by device, also over its removal
   std::set<TaskId> for_good_;

@@ -127,7 +127,7 @@ class Cluster {
     scheduler.advance(now, effects);
     for (const AttemptIndex place : effects.assigns) {
       const Attempt& attempt = scheduler.attempt(place);
-      scheduler.put_into_assign(place);
+      scheduler.put_into_assign(place, now.monotonic);
       sent.push_back(
           {scheduler.device(attempt.device).capabilities.device_id, attempt.id, scheduler.task(attempt.task).id});
     }

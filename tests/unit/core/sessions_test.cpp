@@ -148,6 +148,24 @@ TEST(Sessions, AnAssignmentLostOnTheWayIsSentAgain) {
   EXPECT_NE(cluster.find_sent(task)->attempt, lost.attempt);
 }
 
+// A hello that is repeated on the way begins no session of the worker's, which goes on counting.
+TEST(Sessions, AfterASecondHelloNoNewAssignmentIsTakenForOneThatWasSeen) {
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo"));
+  cluster.scheduler.close_assign(cluster.scheduler.find_device("a"));
+  cluster.sent.clear();
+  cluster.join("a");
+  Heartbeat heartbeat;
+  heartbeat.from_worker = true;
+  heartbeat.seen = 1;
+  ASSERT_EQ(cluster.sent.size(), 1u) << "it lives and does not hold it";
+  cluster.scheduler.heartbeat(cluster.scheduler.find_device("a"), heartbeat, cluster.now, cluster.effects);
+  cluster.settle();
+  EXPECT_TRUE(cluster.is_sent(task));
+  EXPECT_EQ(cluster.sent.size(), 1u) << "two would run";
+}
+
 TEST(Sessions, AnAssignmentThatIsOnTheWayForTooLongIsSentAgain) {
   Cluster cluster;
   cluster.join("a");
