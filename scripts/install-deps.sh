@@ -16,7 +16,7 @@ build=(
   nlohmann-json3-dev               # common/json, client/cli
   libboost-dev                     # plugins/loader (Boost.DLL, headers only)
   libre2-dev                       # plugins/manifest
-  libsodium-dev                    # plugins/signature
+  libsodium-dev                    # plugins/signature, plugins/loader
   libcurl4-openssl-dev             # handlers/http_request
   librocksdb-dev libxxhash-dev     # broker/store
   libjemalloc-dev                  # main, worker and client
@@ -26,6 +26,7 @@ build=(
 test=(
   libgtest-dev libgmock-dev # tests/
   libbenchmark-dev          # bench/
+  clang                     # tests/e2e/test_hot_plugins.py
   json-schema-test-suite    # tests/unit/plugins
   python3-venv              # pytest and the linters come from PyPI into build/venv
 )

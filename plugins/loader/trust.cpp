@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -106,6 +107,18 @@ Status check_trusted(const std::filesystem::path& file) {
   }
   if (!S_ISREG(info.st_mode)) return refused(file, "not a regular file");
   return ok_status();
+}
+
+Status check_trusted_in(const std::filesystem::path& directory, const std::filesystem::path& file) {
+  if (Status trusted = check_trusted(file); !trusted.ok()) return trusted;
+  std::error_code failed;
+  const std::filesystem::path real = std::filesystem::canonical(file, failed);
+  if (failed) return Error{ErrorCode::PluginNotFound, file.string() + ": " + failed.message()};
+  const std::filesystem::path within = std::filesystem::canonical(directory, failed);
+  if (failed) return Error{ErrorCode::PluginNotFound, directory.string() + ": " + failed.message()};
+  const auto [end_of_directory, ignored] = std::mismatch(within.begin(), within.end(), real.begin(), real.end());
+  if (end_of_directory == within.end()) return ok_status();
+  return refused(file, "leads out of its directory, to " + real.string() + "; copy it instead");
 }
 
 }  // namespace retire

@@ -18,4 +18,7 @@ namespace retire {
 // trusted).
 Status check_trusted(const std::filesystem::path& file);
 
+// The same of a file of a plugin directory, which moreover must really lie in it, or below: no link leads out of it.
+Status check_trusted_in(const std::filesystem::path& directory, const std::filesystem::path& file);
+
 }  // namespace retire

@@ -19,6 +19,7 @@ void Effects::clear() {
   orders.clear();
   open_socket = false;
   hello.reset();
+  device.reset();
   send.clear();
   started.attempts.clear();
   progress.attempts.clear();
@@ -32,12 +33,12 @@ void Effects::clear() {
 
 bool Effects::any() const {
   return !finished.empty() || !forget.empty() || !save.empty() || !handovers.empty() || !orders.empty() ||
-         open_socket || hello || !send.empty() || !started.attempts.empty() || !progress.attempts.empty() ||
+         open_socket || hello || device || !send.empty() || !started.attempts.empty() || !progress.attempts.empty() ||
          !returned.empty() || heartbeat || drain || goodbye || done || fatal;
 }
 
 Core::Core(CoreConfig config) : config_(std::move(config)), session_(config_.seed), slots_(config_.device.slots) {
-  types_.offer(config_.device.handlers);
+  types_.offer(config_.device.handlers, {});
   for (SlotIndex slot = config_.device.slots; slot > 0; --slot) idle_.push_back(slot - 1);
 }
 
@@ -90,6 +91,37 @@ void Core::set_paused(std::string_view why, Effects& out) {
   }
 }
 
+void Core::offer(const Capabilities& device, const std::vector<std::string>& replaced, Effects& out) {
+  RC_ASSERT(device.device_id == config_.device.device_id && device.slots == config_.device.slots);
+  config_.device = device;
+  device_told_ = false;
+  std::vector<AttemptId> held;
+  table_.list(held);
+  std::vector<bool> used;  // types that attempts stand for
+  for (const AttemptId id : held) {
+    const Attempt& attempt = table_.at(table_.find(id));
+    if (attempt.state == AttemptState::Finished) continue;
+    if (attempt.type >= used.size()) used.resize(attempt.type + 1);
+    used[attempt.type] = true;
+  }
+  types_.offer(device.handlers, used);
+  for (const AttemptId id : held) {
+    const AttemptIndex index = table_.find(id);
+    if (table_.at(index).state != AttemptState::Queued || types_.offered(table_.at(index).type)) continue;
+    table_.unlink(index);
+    finish(index, Ending(Outcome::HandedBack, kWithdrawn), out);
+  }
+  for (SlotIndex index = 0; index < slots_.size(); ++index) {
+    Slot& slot = slots_[index];
+    if (slot.idle()) continue;
+    const std::string& type = types_.name(slot.type);
+    const bool is_replaced = std::find(replaced.begin(), replaced.end(), type) != replaced.end();
+    if (!is_replaced && types_.offered(slot.type)) continue;
+    slot.exclusive = true;
+    if (slot.open() > 1) take_back(index, out);
+  }
+}
+
 void Core::on_time(TimePoint now, Effects& out) {
   if (left_) return;
   const Session::Due due = session_.due(now);
@@ -104,6 +136,7 @@ void Core::on_time(TimePoint now, Effects& out) {
     hello.draining = draining_;
     hello.paused = paused_;
     table_.list(hello.held);
+    device_told_ = true;
   }
   heartbeat_due_ |= due.heartbeat;
   if (now >= look_next_) look_after_slots(now, out);
@@ -115,6 +148,7 @@ void Core::end_turn(TimePoint now, Effects& out) {
   hand_out(now, out);
   outbox_.close();
   if (session_.joined()) {
+    if (!std::exchange(device_told_, true)) out.device = DeviceUpdate{config_.device};
     if (draining_ && !drain_told_) out.drain = drain_told_ = true;
     outbox_.take_due(now, out.send);
     if (std::exchange(heartbeat_due_, false)) {

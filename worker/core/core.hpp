@@ -121,7 +121,10 @@ class Core {
   void on_host_lost(SlotIndex slot, const HostLoss& loss, TimePoint now, Effects& out);
 
   // --- the rest
-  void offer(const std::vector<std::string>& types) { types_.offer(types); }
+  // What the device offers from now on; main is told. Its ID and slots stay as they were. What is queued of a type that
+  // went is handed back; what runs of one may end. `replaced`: types that other code stands behind now: attempts that a
+  // host has not begun are taken back, and it is given no more of them until it has ended what it runs.
+  void offer(const Capabilities& device, const std::vector<std::string>& replaced, Effects& out);
   void drain(TimePoint now, Effects& out);
   // The device takes no work for now and says why, in at most 256 bytes; empty: it does. What runs may end, what is not
   // begun stays here until main recalls it.
@@ -165,7 +168,7 @@ class Core {
   void hand_back(const AssignItem& item, Effects& out);
   void stop(AttemptIndex index, TimePoint now, Effects& out);
   Ending ending_of(const Attempt& attempt, const HostResult& result, Effects& out) const;
-  void requeue(AttemptIndex index);
+  void requeue(AttemptIndex index, Effects& out);
   void close_entry(SlotIndex slot, Slot::Entry& entry);
   void set_free(SlotIndex slot);
   void take_back(SlotIndex slot, Effects& out);
@@ -196,7 +199,8 @@ class Core {
   TimePoint look_next_ = TimePoint::max();  // no later than the earliest that a slot waits for
   bool draining_ = false;
   bool drain_told_ = false;
-  std::string paused_;  // why no work is taken; empty: it is
+  bool device_told_ = false;  // main has the latest of what is offered, or will with the hello that was sent
+  std::string paused_;        // why no work is taken; empty: it is
   bool heartbeat_due_ = false;
   bool left_ = false;
   TimePoint drain_until_ = TimePoint::max();

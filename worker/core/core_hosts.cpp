@@ -73,7 +73,7 @@ void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, E
   const AttemptIndex attempt = entry->attempt;
   close_entry(index, *entry);
   if (result.skipped) {
-    requeue(attempt);
+    requeue(attempt, out);
   } else {
     if (result.outcome != Outcome::Cancelled) types_.ran(table_.at(attempt).type, result.run_ns);
     slot.answered = true;
@@ -91,11 +91,19 @@ void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, E
   slot.tidy();
 }
 
-// Back to its old place in the queue; if main does not want it any more, this is its end.
-void Core::requeue(AttemptIndex index) {
+// Back to its old place in the queue, unless it is not to be begun here any more.
+void Core::requeue(AttemptIndex index, Effects& out) {
   Attempt& attempt = table_.at(index);
   attempt.sequence = 0;
-  table_.push(index);
+  if (attempt.stop_wanted || attempt.abandoned) {
+    finish(index, Ending(Outcome::Cancelled), out);
+  } else if (draining_) {
+    finish(index, Ending(Outcome::HandedBack, kLeaving), out);
+  } else if (!types_.offered(attempt.type)) {
+    finish(index, Ending(Outcome::HandedBack, kWithdrawn), out);
+  } else {
+    table_.push(index);
+  }
 }
 
 void Core::stop(AttemptIndex index, TimePoint now, Effects& out) {
@@ -182,14 +190,7 @@ void Core::on_taken_back(SlotIndex index, Sequence running, TimePoint started, T
     if (entry.attempt == kNone || entry.sequence <= running) continue;
     const AttemptIndex attempt = entry.attempt;
     close_entry(index, entry);
-    requeue(attempt);
-    if (table_.at(attempt).stop_wanted) {
-      table_.unlink(attempt);
-      finish(attempt, Ending(Outcome::Cancelled), out);
-    } else if (draining_) {
-      table_.unlink(attempt);
-      finish(attempt, Ending(Outcome::HandedBack, kLeaving), out);
-    }
+    requeue(attempt, out);
   }
   slot.tidy();
   if (!slot.idle()) found_running(index, running, started, now, out);
@@ -232,16 +233,12 @@ void Core::on_host_lost(SlotIndex index, const HostLoss& loss, TimePoint now, Ef
       } else if (slot.never_began) {
         ending.error_message = "the handler process did not begin with it in time and was killed";
       } else if (killed) {  // by us, for another one that ended at that moment
-        requeue(attempt_index);
+        requeue(attempt_index, out);
         continue;
       }
       finish(attempt_index, ending, out);
-    } else if (attempt.abandoned || attempt.stop_wanted) {
-      finish(attempt_index, Ending(Outcome::Cancelled), out);
-    } else if (draining_) {
-      finish(attempt_index, Ending(Outcome::HandedBack, kLeaving), out);
     } else {
-      requeue(attempt_index);
+      requeue(attempt_index, out);
     }
   }
   slot.tidy();

@@ -69,7 +69,8 @@ struct Effects {
 
   bool open_socket = false;
   std::optional<Hello> hello;
-  std::vector<std::uint64_t> send;  // batches to send, closed; Core::on_batch_not_sent() if one cannot be
+  std::optional<DeviceUpdate> device;  // before any result: what is handed back would come again otherwise
+  std::vector<std::uint64_t> send;     // batches to send, closed; Core::on_batch_not_sent() if one cannot be
   AttemptIds started;
   Progress progress;  // to be sent at once or not at all; its views are into `texts`. Core::on_progress_not_sent()
   std::vector<ReturnedReply> returned;

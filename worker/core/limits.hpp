@@ -48,6 +48,7 @@ constexpr Duration kHeartbeatMin = std::chrono::milliseconds(20);  // whatever m
 constexpr std::uint64_t kHelloCorrelation = UINT64_MAX;
 
 constexpr std::string_view kLeaving = "the worker is leaving";
+constexpr std::string_view kWithdrawn = "the worker does not offer this type any more";
 
 // How long a leaving worker waits for its last results to be acknowledged.
 constexpr Duration kFlushMax = std::chrono::seconds(5);

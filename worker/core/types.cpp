@@ -4,16 +4,34 @@
 
 namespace retire::worker {
 
-void TypeTable::offer(const std::vector<std::string>& types) {
+namespace {
+constexpr std::size_t kForgottenKept = 64;  // with their run times, for when they come back
+}  // namespace
+
+void TypeTable::offer(const std::vector<std::string>& types, const std::vector<bool>& used) {
   for (Type& type : types_) type.offered = false;
   for (const std::string& name : types) {
     const auto known = std::find_if(types_.begin(), types_.end(), [&](const Type& type) { return type.name == name; });
     if (known != types_.end()) {
       known->offered = true;
     } else {
-      types_.push_back({name, true, -1, kNone});
+      types_[place_for_new(used)] = {name, true, -1, kNone};
     }
   }
+}
+
+std::size_t TypeTable::place_for_new(const std::vector<bool>& used) {
+  const auto is_free = [&](std::size_t i) { return !types_[i].offered && (i >= used.size() || !used[i]); };
+  std::size_t idle = 0;
+  std::size_t first = types_.size();
+  for (std::size_t i = 0; i < types_.size(); ++i) {
+    if (!is_free(i)) continue;
+    first = std::min(first, i);
+    ++idle;
+  }
+  if (idle > kForgottenKept) return first;
+  types_.emplace_back();
+  return types_.size() - 1;
 }
 
 TypeIndex TypeTable::find_offered(std::string_view name) const {

@@ -12,12 +12,14 @@ namespace retire::worker {
 
 class TypeTable {
  public:
-  // Replaces what is offered. A type keeps its index for as long as the process lives, so that attempts which run on
-  // while a plugin goes still mean the same. Bounded by what the plugins of this worker ever offered.
-  void offer(const std::vector<std::string>& types);
+  // Replaces what is offered. A type that attempts stand for (`used`, by index; missing ones are not) keeps its index,
+  // so that those which run on while a plugin goes still mean the same. What is neither offered nor used is forgotten
+  // when there are more than a few of it.
+  void offer(const std::vector<std::string>& types, const std::vector<bool>& used);
 
   // kNone when it is not offered.
   TypeIndex find_offered(std::string_view type) const;
+  bool offered(TypeIndex type) const { return types_[type].offered; }
   const std::string& name(TypeIndex type) const { return types_[type].name; }
 
   // Moving average of run times, in nanoseconds; the newest counts an eighth. Negative: none measured yet.
@@ -34,6 +36,8 @@ class TypeTable {
     double run_ns = -1;
     SlotIndex last_slot = kNone;
   };
+  std::size_t place_for_new(const std::vector<bool>& used);
+
   std::vector<Type> types_;
 };
 

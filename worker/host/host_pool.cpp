@@ -56,12 +56,11 @@ const HostPool::Host* HostPool::of_slot(std::uint32_t slot) const {
 }
 
 // One that has this plugin loaded and nothing to do: the one used last, as its memory is the warmest.
-HostPool::Host* HostPool::find_warm(const std::string& plugin_file) {
+HostPool::Host* HostPool::find_warm(const Plugin* plugin) {
   Host* found = nullptr;
   for (const auto& host : hosts_) {
     const HostProcess& process = *host->process;
-    if (process.unanswered() > 0 || process.killed() || process.spent() || process.plugin_file() != plugin_file)
-      continue;
+    if (process.unanswered() > 0 || process.killed() || process.spent() || process.plugin() != plugin) continue;
     if (found == nullptr || host->used > found->used) found = host.get();
   }
   return found;
@@ -99,26 +98,26 @@ void HostPool::watch(Host& host, int operation) {
   epoll_ctl(epoll_.get(), operation, host.process->socket(), &event);
 }
 
-void HostPool::begin(std::uint32_t slot, const std::string& plugin_file, std::string_view handler, std::size_t count) {
+void HostPool::begin(std::uint32_t slot, const PluginPtr& plugin, std::string_view handler, std::size_t count) {
   RC_ASSERT(current_ == nullptr);
   Host* host = of_slot(slot);
   if (host != nullptr && host->process->spent() && host->process->unanswered() == 0) {
     let_go(*host);
     host = nullptr;
   }
-  if (host != nullptr && (host->process->plugin_file() != plugin_file || host->process->killed())) {
+  if (host != nullptr && (host->process->plugin() != plugin.get() || host->process->killed())) {
     host->slot = UINT32_MAX;
     host = nullptr;
   }
   if (host == nullptr) {
-    host = find_warm(plugin_file);
+    host = find_warm(plugin.get());
     if (host != nullptr) host->slot = slot;
   }
   if (host == nullptr) {
     make_room();
     Result<sandbox::Seat> seat = config_.seats->take();
     Result<std::unique_ptr<HostProcess>> started =
-        seat.ok() ? HostProcess::start(config_.program, plugin_file, encoded_setup_, std::move(seat).value())
+        seat.ok() ? HostProcess::start(config_.program, plugin, encoded_setup_, std::move(seat).value())
                   : Result<std::unique_ptr<HostProcess>>(seat.error());
     if (!started.ok()) {
       failed_starts_.emplace_back(slot, Loss{0, started.error().detail, {}});
@@ -146,6 +145,15 @@ void HostPool::end() {
   current_->process->end_runs();
   flush(*current_);
   current_ = nullptr;
+}
+
+void HostPool::renew(const Setup& setup) {
+  RC_ASSERT(current_ == nullptr);
+  encoded_setup_ = encode_setup(setup);
+  for (const auto& host : hosts_) {
+    host->process->retire();
+    if (host->process->unanswered() == 0 && !host->process->killed()) let_go(*host);
+  }
 }
 
 void HostPool::flush(Host& host) {

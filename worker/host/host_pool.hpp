@@ -56,9 +56,13 @@ class HostPool {
 
   // Gives attempts of one handler of a plugin to the host of `slot`, starting one if need be. Its answers come by
   // events; so does its failure to start.
-  void begin(std::uint32_t slot, const std::string& plugin_file, std::string_view handler, std::size_t count);
+  void begin(std::uint32_t slot, const PluginPtr& plugin, std::string_view handler, std::size_t count);
   void add(const RunRequest& run);
   void end();
+
+  // From now on hosts are told this at their start. Those that were told otherwise end when what they have is done, and
+  // so do those of plugins that have been replaced since.
+  void renew(const Setup& setup);
 
   struct Seen {
     std::uint64_t running = 0;
@@ -89,7 +93,7 @@ class HostPool {
   };
   Host* of_slot(std::uint32_t slot);
   const Host* of_slot(std::uint32_t slot) const;
-  Host* find_warm(const std::string& plugin_file);
+  Host* find_warm(const Plugin* plugin);
   void make_room();
   void let_go(Host& host);
   void give_results(Host& host);

@@ -34,16 +34,17 @@ void append(std::string& out, const Header& header) {
 
 }  // namespace
 
-Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& program, const std::string& plugin_file,
+Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& program, PluginPtr plugin,
                                                         const std::string& encoded_setup, sandbox::Seat seat) {
   Result<PageMapping> page = PageMapping::create();
   if (!page.ok()) return page.error();
-  Result<Spawned> spawned = spawn_host(program, {"--run", plugin_file}, {page.value().descriptor(), -1, seat.lock()});
+  Result<Spawned> spawned = spawn_host(program, {"--run", plugin->image.file()},
+                                       {page.value().descriptor(), plugin->image.descriptor(), seat.lock()});
   if (!spawned.ok()) return spawned.error();
   page.value().close_descriptor();
   const std::string policy = sandbox::encode(seat.policy());
   std::unique_ptr<HostProcess> host(
-      new HostProcess(std::move(spawned).value(), std::move(page).value(), plugin_file, std::move(seat)));
+      new HostProcess(std::move(spawned).value(), std::move(page).value(), std::move(plugin), std::move(seat)));
   append(host->out_, static_cast<std::uint32_t>(policy.size()));
   host->out_ += policy;
   append(host->out_, static_cast<std::uint32_t>(encoded_setup.size()));
@@ -51,8 +52,8 @@ Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& progr
   return host;
 }
 
-HostProcess::HostProcess(Spawned spawned, PageMapping page, std::string plugin_file, sandbox::Seat seat)
-    : plugin_file_(std::move(plugin_file)),
+HostProcess::HostProcess(Spawned spawned, PageMapping page, PluginPtr plugin, sandbox::Seat seat)
+    : plugin_(std::move(plugin)),
       pid_(spawned.pid),
       socket_(std::move(spawned.socket)),
       output_(std::move(spawned.output)),
@@ -250,7 +251,7 @@ void HostProcess::kill() {
   end_host(pid_);
 }
 
-bool HostProcess::spent() const { return handed_ >= kAttemptsMax || page_.page().retiring.load() != 0; }
+bool HostProcess::spent() const { return retired_ || handed_ >= kAttemptsMax || page_.page().retiring.load() != 0; }
 
 bool HostProcess::reap() {
   if (reaped_) return true;

@@ -16,6 +16,7 @@
 #include "common/base/time.hpp"
 #include "common/model/task.hpp"
 #include "worker/host/death.hpp"
+#include "worker/host/plugin.hpp"
 #include "worker/host/result_ring.hpp"
 #include "worker/host/setup.hpp"
 #include "worker/host/shared_page.hpp"
@@ -60,13 +61,13 @@ struct AttemptTold {
 class HostProcess {
  public:
   // Errors: Io.
-  static Result<std::unique_ptr<HostProcess>> start(const std::string& program, const std::string& plugin_file,
+  static Result<std::unique_ptr<HostProcess>> start(const std::string& program, PluginPtr plugin,
                                                     const std::string& encoded_setup, sandbox::Seat seat);
   ~HostProcess();
   HostProcess(const HostProcess&) = delete;
   HostProcess& operator=(const HostProcess&) = delete;
 
-  const std::string& plugin_file() const { return plugin_file_; }
+  const Plugin* plugin() const { return plugin_.get(); }
   pid_t pid() const { return pid_; }  // of its supervisor
   int socket() const { return socket_.get(); }
   int output() const { return output_.get(); }
@@ -113,14 +114,16 @@ class HostProcess {
   std::string output_text() const { return tail_.text(); }
 
   std::size_t unanswered() const { return handed_ - answered_; }
-  // It has had its share of work, or asks to be replaced: to be given no more.
+  // It is to be replaced: its plugin was, or what it was told at its start has changed.
+  void retire() { retired_ = true; }
+  // It has had its share of work, or asks to be replaced, or retire() was called: to be given no more.
   bool spent() const;
 
  private:
-  HostProcess(Spawned spawned, PageMapping page, std::string plugin_file, sandbox::Seat seat);
+  HostProcess(Spawned spawned, PageMapping page, PluginPtr plugin, sandbox::Seat seat);
   const AttemptResult* checked(const ResultHeader& header, const ResultParts& parts);
 
-  std::string plugin_file_;
+  PluginPtr plugin_;
   pid_t pid_;
   Fd socket_;
   Fd output_;
@@ -148,6 +151,7 @@ class HostProcess {
   bool killed_ = false;
   bool reaped_ = false;
   bool unsupervised_ = false;
+  bool retired_ = false;
 };
 
 }  // namespace retire::host

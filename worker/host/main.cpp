@@ -2,12 +2,11 @@
 //
 //   --run FILE PARENT     serve: socket, shared page and plugin are descriptors 3, 4 and 5; ends with the process
 //   PARENT
-//   --probe FILE PARENT   say what FILE offers, on descriptor 3, after reading a policy and a setup there
+//   --probe FILE PARENT   say what the plugin on descriptor 5, called FILE, offers, on descriptor 3, after reading a
+//                         policy and a setup there
 //   --check PARENT        say what of the policy read there this machine can do, a line for each feature
 //   --probe FILE          what FILE offers for people, on stdout, without a sandbox
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -27,19 +26,6 @@ using namespace retire::host;
 
 constexpr std::string_view kUsage =
     "retire-cluster-handler-host: started by retire-cluster-worker; by hand only: --probe PLUGIN-FILE\n";
-
-// Opened while we may read it, before the sandbox; a copy, so that it does not matter who may read the file itself.
-void hold_plugin(const char* file) {
-  const int from = open(file, O_RDONLY | O_CLOEXEC);
-  const int to = memfd_create("plugin", 0);
-  if (from >= 0 && to >= 0) {
-    while (sendfile(to, from, nullptr, std::size_t{1} << 20) > 0) {
-    }
-    dup2(to, kPluginFd);
-  }
-  if (to >= 0 && to != kPluginFd) close(to);
-  if (from >= 0 && from != kPluginFd) close(from);
-}
 
 int serve(const char* file, const retire::sandbox::Policy& policy) {
   auto page = PageMapping::map(kPageFd);
@@ -76,7 +62,6 @@ int main(int argc, char** argv) {
   if (!read_message(kSocketFd, kPolicyBytesMax, encoded) || !retire::sandbox::decode(encoded, policy)) return 1;
   // Processes that handlers start do not inherit these.
   for (const int descriptor : {kSocketFd, kReportFd, kUserLockFd}) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-  if (mode != "--check" && fcntl(kPluginFd, F_GETFD) < 0) hold_plugin(file);
   fcntl(kPluginFd, F_SETFD, FD_CLOEXEC);
   supervise(policy, kReportFd, argv[argc - 1], [&](const retire::sandbox::Policy& here) {
     if (mode == "--check") return check(here);

@@ -24,10 +24,11 @@ void append(std::string& to, const std::string& message) {
 }  // namespace
 
 Result<Said> run_once(const std::string& program, std::vector<std::string> arguments, sandbox::Seats& seats,
-                      const std::string& message, Duration timeout, std::size_t bytes_max, int plugin) {
+                      const std::string& message, Duration timeout, std::size_t bytes_max,
+                      const OneShotOptions& options) {
   Result<sandbox::Seat> seat = seats.take();
   if (!seat.ok()) return seat.error();
-  Result<Spawned> started = spawn_host(program, std::move(arguments), {-1, plugin, seat.value().lock()});
+  Result<Spawned> started = spawn_host(program, std::move(arguments), {-1, options.plugin, seat.value().lock()});
   if (!started.ok()) return started.error();
   const Spawned host = std::move(started).value();
   std::string unsent;
@@ -44,9 +45,12 @@ Result<Said> run_once(const std::string& program, std::vector<std::string> argum
     said.too_much = said.bytes.size() > bytes_max;
     if (said.too_late || said.too_much) break;
     const short wanted = unsent.empty() ? POLLIN : static_cast<short>(POLLIN | POLLOUT);
-    std::array<pollfd, 2> polled{pollfd{host.socket.get(), wanted, 0},
-                                 pollfd{output_open ? host.output.get() : -1, POLLIN, 0}};
+    std::array<pollfd, 3> polled{pollfd{host.socket.get(), wanted, 0},
+                                 pollfd{output_open ? host.output.get() : -1, POLLIN, 0},
+                                 pollfd{options.stop, POLLIN, 0}};
     if (poll(polled.data(), polled.size(), static_cast<int>(left.count())) <= 0) continue;
+    said.stopped = polled[2].revents != 0;
+    if (said.stopped) break;
     if ((polled[0].revents & POLLOUT) != 0) {
       const ssize_t wrote = send(host.socket.get(), unsent.data(), unsent.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
       if (wrote > 0) unsent.erase(0, static_cast<std::size_t>(wrote));
@@ -67,7 +71,7 @@ Result<Said> run_once(const std::string& program, std::vector<std::string> argum
     }
   }
   // What has said all may take a moment to end by itself; what has been cut off may not.
-  if (!said.too_late && !said.too_much) {
+  if (!said.too_late && !said.too_much && !said.stopped) {
     pollfd ended{host.report.get(), POLLIN, 0};
     poll(&ended, 1, 1000);
   }

@@ -17,12 +17,20 @@ struct Said {
   std::string last_line;     // of its output; may be empty
   bool too_late = false;
   bool too_much = false;
+  bool stopped = false;  // by `stop`
+};
+
+// A descriptor of the plugin's image, and one that ends all waiting when it becomes readable; -1: none.
+struct OneShotOptions {
+  int plugin = -1;
+  int stop = -1;
 };
 
 // Starts `program` with `arguments` on a seat of its own, sends `message` after the policy, and reads until it ends; at
-// most for `timeout` and `bytes_max` bytes, then it is killed. Blocks. `plugin`: descriptor of the plugin's image, or
-// -1. Errors: what Seats::take() and spawn_host() say.
+// most for `timeout` and `bytes_max` bytes, then it is killed. Blocks. Threads: any. Errors: what Seats::take() and
+// spawn_host() say.
 Result<Said> run_once(const std::string& program, std::vector<std::string> arguments, sandbox::Seats& seats,
-                      const std::string& message, Duration timeout, std::size_t bytes_max, int plugin = -1);
+                      const std::string& message, Duration timeout, std::size_t bytes_max,
+                      const OneShotOptions& options = {});
 
 }  // namespace retire::host

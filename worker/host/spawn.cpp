@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <set>
 
 #include "worker/host/wire.hpp"
@@ -50,10 +51,15 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return out;
 }
 
-// The supervisors that have not been waited for. Of the one thread that starts them.
-std::set<pid_t>& alive() {
-  static std::set<pid_t> pids;
-  return pids;
+// The supervisors that have not been waited for. Guarded: the agent's loop and the thread that probes plugins both
+// start some, and neither may take one of the other's for an orphan, nor a number that is given anew for the old one.
+struct Alive {
+  std::mutex mutex;
+  std::set<pid_t> pids;
+};
+Alive& alive() {
+  static Alive one;
+  return one;
 }
 
 struct Actions {
@@ -129,30 +135,37 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   posix_spawnattr_setflags(&actions.attributes,
                            static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
   pid_t pid = -1;
+  const std::lock_guard<std::mutex> lock(alive().mutex);
   const int error = posix_spawn(&pid, program.c_str(), &actions.files, &actions.attributes, pointers(arguments).data(),
                                 pointers(environment).data());
   if (error != 0) return failed("handler process " + program + " cannot be started", error);
-  alive().insert(pid);
+  alive().pids.insert(pid);
   return Spawned{pid, std::move(ours), std::move(output), std::move(report)};
 }
 
 void end_host(pid_t pid) { kill(pid, SIGTERM); }
 
 int wait_for_end(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  siginfo_t info{};
+  while (waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOWAIT) < 0 && errno == EINTR) {
   }
-  alive().erase(pid);
+  int status = 0;
+  while (!has_ended(pid, status)) {
+  }
   return status;
 }
 
 bool has_ended(pid_t pid, int& status) {
+  const std::lock_guard<std::mutex> lock(alive().mutex);
   const pid_t got = waitpid(pid, &status, WNOHANG);
   if (got == 0 || (got < 0 && errno == EINTR)) return false;
-  alive().erase(pid);
+  alive().pids.erase(pid);
   return true;
 }
 
-bool end_orphans() { return sandbox::end_other_children(alive()); }
+bool end_orphans() {
+  const std::lock_guard<std::mutex> lock(alive().mutex);
+  return sandbox::end_other_children(alive().pids);
+}
 
 }  // namespace retire::host

@@ -1,5 +1,6 @@
 // Starts a handler host's program: exec'ed, never a forked copy; in a session of its own; with a clean environment and
 // no other descriptors than it is meant to have. What starts is the supervisor (supervisor.hpp), and the host below it.
+// Threads: any; but a supervisor ends with the thread that started it.
 #pragma once
 
 #include <sys/types.h>

@@ -82,7 +82,9 @@ std::uint64_t tasks_of(uid_t user) {
 }
 
 Seat::~Seat() {
-  if (seats_) seats_->places_[index_].taken = false;
+  if (!seats_) return;
+  const std::lock_guard<std::mutex> lock(seats_->mutex_);
+  seats_->places_[index_].taken = false;
 }
 
 std::shared_ptr<Seats> Seats::make(SeatsConfig config) { return std::shared_ptr<Seats>(new Seats(std::move(config))); }
@@ -153,6 +155,7 @@ Status Seats::make_root() {
 }
 
 Result<Seat> Seats::take(bool needs_network) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (root_.empty()) {
     if (Status made = make_root(); !made.ok()) return made.error();
   }

@@ -3,10 +3,11 @@
 // A seat is what one host uses at a time. As root each seat has a user of its own, so that limits of processes bind
 // each host for itself and that ending "all of this user" ends exactly what the host has started. Two workers on a
 // machine never use the same user: a user is held by an abstract socket, which goes with the last process that has it.
-// Threads: one.
+// Threads: any.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -75,7 +76,8 @@ class Seats : public std::enable_shared_from_this<Seats> {
   Status make_root();
   void remove_stale() const;
 
-  SeatsConfig config_;
+  const SeatsConfig config_;
+  std::mutex mutex_;  // of what follows
   std::vector<Place> places_;
   std::string root_;    // of scratch directories; empty: not made yet
   int root_lock_ = -1;  // locked as long as this worker lives

@@ -63,6 +63,7 @@ Status Agent::loop() {
     read_signals();
     if (stop_signals_ > 1) return Error{ErrorCode::Internal, "told twice to stop: ended at once"};
     watch_duty();
+    watch_plugins();
     pool_.poll();
     if (dealer_) read_messages();
     core_.on_time(now_, effects_);
@@ -87,6 +88,7 @@ void Agent::wait() {
   poller_.clear();
   poller_.add(pool_.descriptor());
   poller_.add(signals_);
+  if (config_.plugins != nullptr) poller_.add(config_.plugins->descriptor());
   if (dealer_) poller_.add(*dealer_);
   poller_.wait(timeout);
 }
@@ -232,9 +234,9 @@ void Agent::perform(Effects& effects) {
 void Agent::hand_over(const Effects& effects) {
   for (const Handover& handover : effects.handovers) {
     const std::string& type = core_.type_name(handover.type);
-    const auto file = config_.plugin_files.find(type);
-    RC_ASSERT(file != config_.plugin_files.end());  // the core offers what is in there
-    pool_.begin(handover.slot, file->second, type, handover.count);
+    const auto plugin = config_.offers.plugins.find(type);
+    RC_ASSERT(plugin != config_.offers.plugins.end());  // the core offers what is in there
+    pool_.begin(handover.slot, plugin->second, type, handover.count);
     for (std::size_t i = handover.first; i < handover.first + handover.count; ++i) {
       const Run& run = effects.runs[i];
       pool_.add({run.sequence, run.task, run.number, run.timeout, run.payload, run.checkpoint});
@@ -289,6 +291,7 @@ void Agent::send_messages(Effects& effects) {
   if (effects.hello && dealer_->send(frame(*effects.hello, kHelloCorrelation)) != net::Sent::Yes) {
     core_.on_hello_not_sent(now_);
   }
+  if (effects.device) outgoing_.send(*dealer_, frame(*effects.device, 0));
   for (const std::uint64_t batch : effects.send) {
     if (!outgoing_.send_batch(*dealer_, batch)) core_.on_batch_not_sent(batch, now_);
   }
@@ -329,6 +332,25 @@ void Agent::watch_duty() {
   } else {
     logging::info("takes work again");
   }
+}
+
+// Plugins came, changed or went.
+void Agent::watch_plugins() {
+  if (config_.plugins == nullptr) return;
+  std::optional<Offers> offers = config_.plugins->take();
+  if (!offers) return;
+  Result<Capabilities> device = with_offers(config_.core.device, *offers);
+  if (!device.ok()) {
+    logging::warn("plugins have changed, but what they offer cannot be told: {}", device.error().detail);
+    return;
+  }
+  log_changes(config_.offers, *offers);
+  const std::vector<std::string> replaced = replaced_types(config_.offers.plugins, offers->plugins);
+  config_.core.device = std::move(device).value();
+  config_.offers = std::move(*offers);
+  pool_.renew(host::make_setup(config_.core.device, config_.http_allow));
+  core_.offer(config_.core.device, replaced, effects_);
+  apply();
 }
 
 // In messages of a moderate size. What main's end does not take now is not kept: it grows old.

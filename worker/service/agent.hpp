@@ -5,7 +5,6 @@
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -15,6 +14,7 @@
 #include "worker/service/duty_watch.hpp"
 #include "worker/service/kept_results.hpp"
 #include "worker/service/outgoing.hpp"
+#include "worker/service/plugin_watch.hpp"
 
 namespace retire::worker {
 
@@ -22,8 +22,10 @@ struct AgentConfig {
   Address main;
   CoreConfig core;
   host::HostPoolConfig pool;
-  std::map<std::string, std::string, std::less<>> plugin_files;  // by task type
-  std::filesystem::path outbox;                                  // the file of unacknowledged results; empty: none
+  Offers offers;                        // those of `core.device`
+  std::vector<std::string> http_allow;  // what hosts are told beside the device
+  PluginWatch* plugins = nullptr;       // where other offers come from while it runs; null: nowhere
+  std::filesystem::path outbox;         // the file of unacknowledged results; empty: none
   DutyConfig duty;
   Duration tell_after = std::chrono::seconds(5);  // when it is said, once, that main does not answer
 };
@@ -57,6 +59,7 @@ class Agent final : private host::HostEvents {
   void open_socket();
   void send_messages(Effects& effects);
   void watch_duty();
+  void watch_plugins();
   void send_progress(Progress& progress);
   void watch_connection();
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 #include <random>
 
 #include "common/logging/logging.hpp"
@@ -13,6 +14,7 @@
 #include "worker/service/connection_test.hpp"
 #include "worker/service/locations.hpp"
 #include "worker/service/offers.hpp"
+#include "worker/service/plugin_watch.hpp"
 #include "worker/service/report.hpp"
 #include "worker/service/sandboxing.hpp"
 
@@ -49,9 +51,11 @@ void allow_descriptors(std::uint32_t slots) {
 struct Described {
   Capabilities device;
   Offers offers;
-  host::Setup setup;
   Sandboxing sandboxing;
+  std::optional<PluginCatalog> catalog;
 };
+
+OfferRules rules_of(const Options& options) { return {options.allow, options.deny, options.only}; }
 
 Result<Described> describe(const Options& options, const Locations& locations, std::string device_id) {
   Described out;
@@ -67,20 +71,17 @@ Result<Described> describe(const Options& options, const Locations& locations, s
   }
   std::vector<std::filesystem::path> directories(options.plugin_dirs.begin(), options.plugin_dirs.end());
   directories.push_back(locations.plugins);
-  const OfferRules rules{options.allow, options.deny, options.only};
-  Result<Offers> offers = find_offers(locations.handler_host, directories, rules,
-                                      host::make_setup(out.device, options.http_allow), *out.sandboxing.seats);
-  if (!offers.ok()) return offers.error();
-  out.offers = std::move(offers).value();
-  for (const auto& [type, file] : out.offers.files) out.device.handlers.push_back(type);
-  const std::size_t refused = std::min(out.offers.refused.size(), kRefusedPluginsMax);
-  for (std::size_t i = 0; i < refused; ++i) {
-    out.device.refused_plugins.push_back(out.offers.refused[i].substr(0, kErrorMessageBytesMax));
-  }
-  if (const Status status = normalize(out.device); !status.ok()) {
-    return Error{ErrorCode::Configuration, status.error().detail};
-  }
-  out.setup = host::make_setup(out.device, options.http_allow);
+  PluginCatalogConfig plugins;
+  plugins.directories = std::move(directories);
+  plugins.handler_host = locations.handler_host;
+  plugins.setup = host::make_setup(out.device, options.http_allow);
+  plugins.seats = out.sandboxing.seats;
+  out.catalog.emplace(std::move(plugins));
+  if (const Status opened = out.catalog->open(); !opened.ok()) return opened.error();
+  out.offers = find_offers(*out.catalog, rules_of(options));
+  Result<Capabilities> device = with_offers(out.device, out.offers);
+  if (!device.ok()) return device.error();
+  out.device = std::move(device).value();
   return out;
 }
 
@@ -150,10 +151,13 @@ Exit run(const Options& options, const config::Parsed& parsed) {
   config.core.seed = random_bits();
   config.core.drain_timeout = from_seconds(options.drain_timeout_seconds);
   config.pool.program = locations.handler_host;
-  config.pool.setup = device.setup;
+  config.pool.setup = host::make_setup(device.device, options.http_allow);
+  config.http_allow = options.http_allow;
   config.pool.slots = device.device.slots;
   config.pool.seats = device.sandboxing.seats;
-  config.plugin_files = device.offers.files;
+  PluginWatch plugins(std::move(*device.catalog), rules_of(options));
+  config.offers = std::move(device.offers);
+  config.plugins = &plugins;
   config.outbox = std::filesystem::path(options.data_dir) / "outbox";
   config.duty = duty_config(options.duty);
   net::Context context;

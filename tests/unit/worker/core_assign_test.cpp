@@ -90,18 +90,6 @@ TEST(CoreAssign, WhatItDoesNotOfferIsHandedBack) {
   EXPECT_EQ(h.forgotten, Attempts{1});
 }
 
-TEST(CoreAssign, AWithdrawnTypeIsHandedBackButFinishesWhatItHas) {
-  CoreHarness h;
-  h.join();
-  h.assign({1, 2});
-  h.core.offer({"sleep"});
-  h.assign({3});
-  ASSERT_EQ(h.told.size(), 1u);
-  EXPECT_EQ(h.told[0].attempt, 3u);
-  h.answer(h.given[0]);
-  EXPECT_EQ(h.given_attempts(), (Attempts{1, 2}));
-}
-
 TEST(CoreAssign, BeyondTheMostItMayHoldItHandsBack) {
   CoreConfig config;
   config.held_max = 3;

@@ -50,7 +50,8 @@ struct TaskSpecForTest {
 
 class CoreHarness {
  public:
-  explicit CoreHarness(std::uint32_t slots = 1, CoreConfig config = {}) : core(with(std::move(config), slots)) {}
+  explicit CoreHarness(std::uint32_t slots = 1, CoreConfig config = {})
+      : core(with(std::move(config), slots)), slot_count(slots) {}
 
   static CoreConfig with(CoreConfig config, std::uint32_t slots) {
     config.device.device_id = "d";
@@ -146,6 +147,14 @@ class CoreHarness {
     turn();
   }
 
+  void offer(std::vector<std::string> types, const std::vector<std::string>& replaced = {}) {
+    Capabilities device = with({}, slot_count).device;
+    device.handlers = std::move(types);
+    core.offer(device, replaced, out);
+    take();
+    turn();
+  }
+
   // A host's answer to what it was given.
   void answer(const Given& run, Outcome outcome = Outcome::Success, Duration ran = 10us,
               const std::string& checkpoint = "") {
@@ -217,6 +226,7 @@ class CoreHarness {
   std::vector<Order> listens;
   std::vector<std::uint64_t> sent;
   std::vector<Hello> hellos;
+  std::vector<DeviceUpdate> updates;
   std::vector<Heartbeat> heartbeats;
   std::vector<ToldLive> progress;
   std::vector<std::uint64_t> started;
@@ -230,6 +240,7 @@ class CoreHarness {
   std::optional<Error> fatal;
 
   Core core;
+  std::uint32_t slot_count;
   TimePoint now{100s};
   InstanceId instance{1, 1};
   std::vector<std::weak_ptr<std::string>> frames;
@@ -294,6 +305,7 @@ class CoreHarness {
     forgotten.insert(forgotten.end(), effects.forget.begin(), effects.forget.end());
     saved.insert(saved.end(), effects.save.begin(), effects.save.end());
     if (effects.hello) hellos.push_back(*effects.hello);
+    if (effects.device) updates.push_back(*effects.device);
     if (effects.heartbeat) heartbeats.push_back(*effects.heartbeat);
     for (const ProgressItem& item : effects.progress.attempts) {
       progress.push_back({item.attempt.value(), std::string(item.text), item.first_line, std::string(item.checkpoint)});

@@ -11,6 +11,7 @@
 
 #include "common/model/limits.hpp"
 #include "common/protocol/codec.hpp"
+#include "tests/unit/worker/plugin_of.hpp"
 #include "worker/host/host_pool.hpp"
 
 namespace retire::host {
@@ -58,7 +59,7 @@ class HostLive : public testing::Test, public HostEvents {
   }
   // Returns the sequence of the last.
   std::uint64_t run_many(const std::vector<Json>& all, std::uint32_t number = 1, const std::string& checkpoint = "") {
-    pool.begin(0, RC_TEST_PLUGINS "/telling.so", "telling", all.size());
+    pool.begin(0, plugin_of(RC_TEST_PLUGINS "/telling.so"), "telling", all.size());
     for (const Json& steps : all) {
       const std::string payload = packed(steps);
       pool.add({++sequence, TaskId(1, sequence), number, 60s, payload, checkpoint});

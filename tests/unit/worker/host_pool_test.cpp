@@ -6,11 +6,14 @@
 #include <signal.h>
 
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <map>
 
 #include "common/model/limits.hpp"
 #include "common/protocol/codec.hpp"
+#include "tests/unit/worker/plugin_of.hpp"
 
 namespace retire::host {
 namespace {
@@ -58,13 +61,13 @@ class Pool : public testing::Test, public HostEvents {
   }
   std::uint64_t run_payload(std::uint32_t slot, const std::string& plugin, std::string_view handler,
                             const std::string& payload, Duration timeout = 60s) {
-    pool.begin(slot, file(plugin), handler, 1);
+    pool.begin(slot, plugin_of(file(plugin)), handler, 1);
     pool.add({++sequence, TaskId(1, sequence), 3, timeout, payload});
     pool.end();
     return sequence;
   }
   std::uint64_t run_many(std::uint32_t slot, const std::vector<std::string>& hows) {
-    pool.begin(slot, file("torture"), "torture", hows.size());
+    pool.begin(slot, plugin_of(file("torture")), "torture", hows.size());
     std::vector<std::string> kept;
     for (const std::string& how : hows) {
       kept.push_back(packed(how));
@@ -171,9 +174,14 @@ TEST_F(Pool, AHandlerThatCannotBeMadeFailsItsAttempts) {
 }
 
 TEST_F(Pool, AFileThatIsNoPluginFailsItsAttempts) {
-  const Answer one = answer(run_payload(0, "missing", "x", "\xc0"));
+  const std::string text = testing::TempDir() + "no_plugin_at_all.so";
+  std::ofstream(text) << "hello";
+  pool.begin(0, plugin_of(text), "x", 1);
+  pool.add({++sequence, TaskId(1, sequence), 1, 60s, "\xc0"});
+  pool.end();
+  const Answer one = answer(sequence);
   EXPECT_EQ(one.outcome, Outcome::Failed);
-  EXPECT_THAT(one.message, HasSubstr("missing.so"));
+  EXPECT_THAT(one.message, HasSubstr("no_plugin_at_all.so"));
 }
 
 TEST_F(Pool, LargeResultsComeWhole) {
@@ -274,7 +282,7 @@ TEST_F(Pool, CancelWakesAWaitAtOnce) {
 }
 
 TEST_F(Pool, ACancelMeantForAnotherChangesNothing) {
-  pool.begin(0, file("torture"), "torture", 0);  // starts the host
+  pool.begin(0, plugin_of(file("torture")), "torture", 0);  // starts the host
   pool.end();
   pool.cancel(0, 999);
   EXPECT_EQ(unpacked(answer(run(0, "ok"))), "fine");
@@ -282,6 +290,54 @@ TEST_F(Pool, ACancelMeantForAnotherChangesNothing) {
 
 TEST_F(Pool, AWaitEndsAtTheDeadlineWithoutBeingAsked) {
   EXPECT_EQ(answer(run(0, "wait", 100ms)).outcome, Outcome::Cancelled);
+}
+
+// A copy of a plugin's file is another plugin, as a replaced one is.
+PluginPtr copy_of(const PluginPtr& plugin) {
+  Result<PluginImage> image = PluginImage::read(plugin->image.file());
+  EXPECT_TRUE(image.ok());
+  return std::make_shared<const Plugin>(Plugin{std::move(image).value(), {}});
+}
+
+TEST_F(Pool, AReplacedPluginRunsInANewHostAndTheOldOneEndsWithWhatItRuns) {
+  const PluginPtr old = plugin_of(file("torture"));
+  const std::uint64_t slow = run(0, "wait");
+  ASSERT_TRUE(until([&] { return pool.look(0).running == slow; }));
+  const pid_t old_host = pool.pid_of(0);
+  pool.renew({});
+  EXPECT_EQ(pool.size(), 1u) << "it is at work";
+  const std::string payload = packed("ok");
+  pool.begin(1, copy_of(old), "torture", 1);
+  pool.add({++sequence, TaskId(1, sequence), 1, 60s, payload});
+  pool.end();
+  const std::uint64_t quick = sequence;
+  EXPECT_EQ(unpacked(answer(quick)), "fine");
+  EXPECT_NE(pool.pid_of(1), old_host);
+  pool.cancel(0, slow);
+  EXPECT_EQ(answer(slow).outcome, Outcome::Cancelled);
+  EXPECT_TRUE(until([&] { return pool.size() == 1; })) << "the old one is given nothing more";
+  EXPECT_NE(kill(old_host, 0), 0);
+}
+
+TEST_F(Pool, WithNewTermsIdleHostsEnd) {
+  answer(run(0, "ok"));
+  answer(run_payload(1, "echo", "echo", packed("x")));
+  EXPECT_EQ(pool.size(), 2u);
+  pool.renew({});
+  EXPECT_TRUE(until([&] { return pool.size() == 0; }));
+  EXPECT_EQ(unpacked(answer(run(0, "ok"))), "fine");
+}
+
+TEST_F(Pool, AHostRunsTheBytesThatWereReadWhateverBecameOfTheFile) {
+  const std::string copy = testing::TempDir() + "changing.so";
+  std::filesystem::copy_file(file("torture"), copy, std::filesystem::copy_options::overwrite_existing);
+  const PluginPtr plugin = plugin_of(copy);
+  std::ofstream(copy) << "no plugin any more";
+  const std::string payload = packed("ok");
+  pool.begin(0, plugin, "torture", 1);
+  pool.add({++sequence, TaskId(1, sequence), 1, 60s, payload});
+  pool.end();
+  EXPECT_EQ(unpacked(answer(sequence)), "fine");
 }
 
 TEST_F(Pool, AHangIsKilled) {
@@ -375,7 +431,7 @@ TEST(PoolStart, AHostProgramThatIsMissingIsALoss) {
   HostPoolConfig config;
   config.program = "/nonexistent/host";
   HostPool pool(config, events);
-  pool.begin(0, "x.so", "x", 1);
+  pool.begin(0, plugin_of(RC_TEST_PLUGINS "/torture.so"), "x", 1);
   pool.add({1, TaskId(), 1, 1s, "\xc0"});
   pool.end();
   EXPECT_TRUE(pool.pending());
@@ -396,7 +452,7 @@ TEST(PoolEnd, HostsEndWithTheirPool) {
     config.program = RC_BINARY_DIR "/libexec/retire-cluster/retire-cluster-handler-host";
     HostPool pool(config, events);
     const std::string payload = packed("hang");
-    pool.begin(0, RC_TEST_PLUGINS "/torture.so", "torture", 1);
+    pool.begin(0, plugin_of(RC_TEST_PLUGINS "/torture.so"), "torture", 1);
     pool.add({1, TaskId(), 1, 60s, payload});
     pool.end();
     pid = pool.pid_of(0);

@@ -51,9 +51,9 @@ class OffersOf : public testing::Test {
     return to;
   }
   Offers find(const OfferRules& rules = {}) {
-    Result<Offers> offers = find_offers(kHost, {directory}, rules, {}, *sandbox::Seats::make({}));
-    EXPECT_TRUE(offers.ok());
-    return std::move(offers).value();
+    PluginCatalog catalog({{directory}, kHost, {}, sandbox::Seats::make({})});
+    EXPECT_TRUE(catalog.open().ok());
+    return find_offers(catalog, rules);
   }
   fs::path directory;
 };
@@ -61,17 +61,17 @@ class OffersOf : public testing::Test {
 TEST_F(OffersOf, TypesByFile) {
   const fs::path odd = add("odd_results", "odd.so");
   const Offers offers = find();
-  EXPECT_EQ(offers.files.size(), 4u);
-  EXPECT_EQ(offers.files.at("garbage"), odd.string());
-  EXPECT_FALSE(offers.files.contains("cancels"));  // off by default
-  EXPECT_TRUE(find({{"cancels"}, {}, {}}).files.contains("cancels"));
+  EXPECT_EQ(offers.plugins.size(), 4u);
+  EXPECT_EQ(offers.plugins.at("garbage")->image.file(), odd.string());
+  EXPECT_FALSE(offers.plugins.contains("cancels"));  // off by default
+  EXPECT_TRUE(find({{"cancels"}, {}, {}}).plugins.contains("cancels"));
 }
 
 TEST_F(OffersOf, TheFirstFileOfATypeCounts) {
   const fs::path a = add("odd_results", "a.so");
   add("odd_results", "b.so");
   const Offers offers = find();
-  EXPECT_EQ(offers.files.at("garbage"), a.string());
+  EXPECT_EQ(offers.plugins.at("garbage")->image.file(), a.string());
   EXPECT_THAT(offers.refused, Contains(HasSubstr("garbage is not used")));
 }
 
@@ -79,7 +79,7 @@ TEST_F(OffersOf, WhatIsNotToBeTrustedIsRefusedWithoutBeingLoaded) {
   const fs::path file = add("odd_results", "odd.so");
   chmod(file.c_str(), 0777);
   const Offers offers = find();
-  EXPECT_TRUE(offers.files.empty());
+  EXPECT_TRUE(offers.plugins.empty());
   EXPECT_THAT(offers.refused, Contains(HasSubstr("writable")));
 }
 
@@ -88,9 +88,9 @@ TEST_F(OffersOf, ABadPluginHarmsNoOther) {
   add("bad_create", "b.so");
   add("odd_results", "c.so");
   const Offers offers = find();
-  EXPECT_TRUE(offers.files.contains("garbage"));
-  EXPECT_TRUE(offers.files.contains("easy"));
-  EXPECT_FALSE(offers.files.contains("picky"));
+  EXPECT_TRUE(offers.plugins.contains("garbage"));
+  EXPECT_TRUE(offers.plugins.contains("easy"));
+  EXPECT_FALSE(offers.plugins.contains("picky"));
   EXPECT_THAT(offers.refused, Contains(HasSubstr("cannot live here")));
   EXPECT_THAT(offers.refused, Contains(HasSubstr("no moon tonight")));
 }
@@ -102,12 +102,28 @@ TEST_F(OffersOf, RulesThatChangeNothingAreNoted) {
 }
 
 TEST_F(OffersOf, ADirectoryThatIsMissingIsAnErrorUnlessItIsTheInstalledOne) {
-  const Result<Offers> given =
-      find_offers(kHost, {directory / "missing", directory}, {}, {}, *sandbox::Seats::make({}));
-  ASSERT_FALSE(given.ok());
-  EXPECT_EQ(given.error().code, ErrorCode::Configuration);
-  EXPECT_THAT(given.error().detail, HasSubstr("missing"));
-  EXPECT_TRUE(find_offers(kHost, {directory, directory / "missing"}, {}, {}, *sandbox::Seats::make({})).ok());
+  PluginCatalog given({{directory / "missing", directory}, kHost, {}, sandbox::Seats::make({})});
+  const Status opened = given.open();
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code, ErrorCode::Configuration);
+  EXPECT_THAT(opened.error().detail, HasSubstr("missing"));
+  PluginCatalog installed({{directory, directory / "missing"}, kHost, {}, sandbox::Seats::make({})});
+  EXPECT_TRUE(installed.open().ok());
+  EXPECT_THAT(find_offers(installed, {}).notes, Contains(HasSubstr("no installed plugins")));
+}
+
+TEST_F(OffersOf, WhatStandsBehindAType) {
+  add("odd_results", "a.so");
+  const Offers before = find();
+  const Offers after = find();  // read anew: other images
+  EXPECT_THAT(replaced_types(before.plugins, after.plugins), Contains("garbage"));
+  EXPECT_TRUE(replaced_types(before.plugins, before.plugins).empty());
+  EXPECT_TRUE(replaced_types({}, after.plugins).empty());
+  Capabilities plain;
+  plain.device_id = "d";
+  const Result<Capabilities> device = with_offers(plain, after);
+  ASSERT_TRUE(device.ok()) << device.error().detail;
+  EXPECT_THAT(device.value().handlers, Contains("garbage"));
 }
 
 TEST(Cidr, IsAnAddressOrANetwork) {

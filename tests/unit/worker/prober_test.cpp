@@ -1,10 +1,14 @@
 #include "worker/host/plugin_prober.hpp"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+
+#include "tests/unit/worker/plugin_of.hpp"
 
 namespace retire::host {
 namespace {
@@ -14,7 +18,8 @@ using namespace std::chrono_literals;
 constexpr const char* kHost = RC_BINARY_DIR "/libexec/retire-cluster/retire-cluster-handler-host";
 
 Result<Manifest> probe(const std::string& name, Duration timeout = 20s) {
-  return probe_plugin(kHost, RC_TEST_PLUGINS "/" + name + ".so", {}, timeout, *sandbox::Seats::make({}));
+  return probe_plugin(kHost, plugin_of(RC_TEST_PLUGINS "/" + name + ".so")->image, {}, timeout,
+                      *sandbox::Seats::make({}));
 }
 
 TEST(Prober, SaysWhatAPluginOffers) {
@@ -46,10 +51,9 @@ TEST(Prober, APluginThatDiesIsRefusedWithItsLastWords) {
 TEST(Prober, WhatIsNoPluginIsRefusedNamingTheFile) {
   const std::string file = testing::TempDir() + "not_a_plugin.so";
   std::ofstream(file) << "hello";
-  const Result<Manifest> manifest = probe_plugin(kHost, file, {}, 20s, *sandbox::Seats::make({}));
+  const Result<Manifest> manifest = probe_plugin(kHost, plugin_of(file)->image, {}, 20s, *sandbox::Seats::make({}));
   ASSERT_FALSE(manifest.ok());
   EXPECT_THAT(manifest.error().detail, HasSubstr(file));
-  EXPECT_FALSE(probe("missing").ok());
 }
 
 TEST(Prober, HasATimeLimit) {
@@ -58,8 +62,20 @@ TEST(Prober, HasATimeLimit) {
   EXPECT_THAT(manifest.error().detail, HasSubstr("within the time allowed"));
 }
 
+TEST(Prober, IsStoppedByADescriptor) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(pipe(ends.data()), 0);
+  ASSERT_EQ(write(ends[1], "x", 1), 1);
+  const Result<Manifest> manifest =
+      probe_plugin(kHost, plugin_of(RC_TEST_PLUGINS "/telling.so")->image, {}, 60s, *sandbox::Seats::make({}), ends[0]);
+  ASSERT_FALSE(manifest.ok());
+  EXPECT_EQ(manifest.error().code, ErrorCode::Busy);
+  for (const int end : ends) close(end);
+}
+
 TEST(Prober, AMissingHostProgramIsSaid) {
-  const Result<Manifest> manifest = probe_plugin("/nonexistent/host", "x.so", {}, 5s, *sandbox::Seats::make({}));
+  const Result<Manifest> manifest = probe_plugin("/nonexistent/host", plugin_of(RC_TEST_PLUGINS "/telling.so")->image,
+                                                 {}, 5s, *sandbox::Seats::make({}));
   ASSERT_FALSE(manifest.ok());
   EXPECT_EQ(manifest.error().code, ErrorCode::Io);
 }

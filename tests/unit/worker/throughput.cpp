@@ -15,6 +15,7 @@
 #include "common/base/time.hpp"
 #include "common/protocol/codec.hpp"
 #include "plugins/loader/loaded_plugin.hpp"
+#include "tests/unit/worker/plugin_of.hpp"
 #include "worker/core/core.hpp"
 #include "worker/host/attempt_context.hpp"
 #include "worker/host/host_pool.hpp"
@@ -163,7 +164,7 @@ class Worker final : host::HostEvents {
       std::swap(effects_, performed_);
       effects_.clear();
       for (const worker::Handover& handover : performed_.handovers) {
-        if (!here_) pool_->begin(handover.slot, kEcho, "echo", handover.count);
+        if (!here_) pool_->begin(handover.slot, echo_, "echo", handover.count);
         for (std::size_t i = handover.first; i < handover.first + handover.count; ++i) {
           const worker::Run& run = performed_.runs[i];
           if (here_) {
@@ -195,6 +196,7 @@ class Worker final : host::HostEvents {
   }
 
   std::unique_ptr<worker::Core> core_;
+  host::PluginPtr echo_ = host::plugin_of(kEcho);
   std::unique_ptr<host::HostPool> pool_;
   std::unique_ptr<Here> here_;
   worker::Effects effects_;

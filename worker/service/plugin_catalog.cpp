@@ -1,0 +1,135 @@
+#include "worker/service/plugin_catalog.hpp"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "plugins/loader/scan.hpp"
+#include "plugins/loader/trust.hpp"
+#include "worker/host/plugin_prober.hpp"
+
+namespace retire::worker {
+namespace {
+
+// Within so short a time of a change another one may leave the same times behind, so the state does not tell them
+// apart.
+constexpr std::chrono::nanoseconds kStateIsVague = std::chrono::milliseconds(100);
+
+bool is_vague(const FileState& state) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto age = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count() - state.changed_ns;
+  return age > -kStateIsVague.count() && age < kStateIsVague.count();
+}
+
+bool is_readable(int descriptor) {
+  pollfd wanted{descriptor, POLLIN, 0};
+  return descriptor >= 0 && poll(&wanted, 1, 0) > 0;
+}
+
+bool same(const std::vector<PluginFile>& a, const std::vector<PluginFile>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const PluginFile& one, const PluginFile& other) {
+    return one.path == other.path && one.plugin == other.plugin && one.refusal == other.refusal;
+  });
+}
+
+}  // namespace
+
+Status PluginCatalog::open() {
+  for (std::size_t i = 0; i + 1 < config_.directories.size(); ++i) {
+    const auto files = scan_plugins(config_.directories[i]);
+    if (!files.ok()) return Error{ErrorCode::Configuration, "--plugin-dir " + files.error().detail};
+  }
+  refresh();
+  return ok_status();
+}
+
+bool PluginCatalog::refresh(int stop) {
+  std::vector<PluginFile> files;
+  std::vector<std::string> notes;
+  std::map<std::string, Known> known;
+  unsettled_ = false;
+  for (const std::filesystem::path& directory : config_.directories) {
+    const auto found = scan_plugins(directory);
+    if (!found.ok()) {
+      const bool installed = &directory == &config_.directories.back();
+      notes.push_back((installed ? "no installed plugins: " : "--plugin-dir ") + found.error().detail);
+      continue;
+    }
+    for (const std::filesystem::path& file : found.value()) {
+      if (is_readable(stop)) return false;
+      if (known.contains(file)) continue;  // a directory that was named twice
+      if (auto before = known_.extract(file.string())) known.insert(std::move(before));
+      Known& entry = known[file];
+      look_at(directory, file, entry, stop);
+      if (!entry.plugin && entry.refusal.empty()) {  // it went in the meantime
+        known.erase(file);
+        continue;
+      }
+      files.push_back({file, entry.plugin, entry.refusal});
+    }
+  }
+  known_ = std::move(known);
+  const bool changed = !same(files_, files) || notes_ != notes;
+  files_ = std::move(files);
+  notes_ = std::move(notes);
+  return changed;
+}
+
+void PluginCatalog::look_at(const std::filesystem::path& directory, const std::filesystem::path& file, Known& known,
+                            int stop) {
+  if (const Status trusted = check_trusted_in(directory, file); !trusted.ok()) {
+    known = {};
+    if (trusted.error().code != ErrorCode::PluginNotFound || std::filesystem::is_symlink(file)) {
+      known.refusal = file.string() + " is refused: " + trusted.error().detail;
+    }
+    return;
+  }
+  const Result<FileState> state = state_of(file);
+  if (state.ok() && known.state == state.value()) return;
+  take(file, known, stop);
+}
+
+void PluginCatalog::take(const std::filesystem::path& file, Known& known, int stop) {
+  const std::string path = file;
+  const auto refuse = [&](std::string why) {
+    if (known.plugin) why += "; the one that was there before stays in use";
+    known.refusal = std::move(why);
+  };
+  known.state.reset();
+  Result<PluginImage> image = PluginImage::read(file);
+  if (!image.ok()) {
+    switch (image.error().code) {
+      case ErrorCode::PluginNotFound: known = {}; break;
+      case ErrorCode::Busy:
+        unsettled_ = true;
+        if (!known.plugin) known.refusal = image.error().detail + "; it is taken when it is complete";
+        break;
+      default: refuse(image.error().detail); break;
+    }
+    return;
+  }
+  const FileState state = image.value().state();
+  const bool vague = is_vague(state);
+  if (known.plugin && known.plugin->image.hash() == image.value().hash()) {
+    known.refusal.clear();
+    if (!vague) known.state = state;
+    return;
+  }
+  const Result<host::Manifest> manifest = host::probe_plugin(config_.handler_host, image.value(), config_.setup,
+                                                             config_.probe_timeout, *config_.seats, stop);
+  if (!manifest.ok()) {
+    if (manifest.error().code == ErrorCode::Busy) return;  // stopped
+    refuse(manifest.error().detail);
+    // What was no fault of the file's is tried again.
+    if (manifest.error().code == ErrorCode::PluginRefused && !vague) known.state = state;
+    return;
+  }
+  known.plugin =
+      std::make_shared<const host::Plugin>(host::Plugin{std::move(image).value(), std::move(manifest).value()});
+  known.refusal.clear();
+  if (!vague) known.state = state;
+}
+
+}  // namespace retire::worker
