@@ -94,7 +94,7 @@ def test_drops_that_are_shorter_than_the_lease_repeat_nothing(nets: Callable[...
 def test_drops_that_are_longer_than_the_lease_lose_nothing(nets: Callable[..., Net]) -> None:
     """Some attempts are repeated, as they may be; at_most_once tasks are not."""
     net = nets("--lease", "2.5", mix=Mix(once=10, fail_first=5, work_ms=200, poison=True))
-    blow(net, 1.5 * SECONDS_MAX)
+    blow(net, 1.25 * SECONDS_MAX)
     verdict = net.arena.judge()
     counted = counters(net.arena)
     print(verdict.summary(), counted)

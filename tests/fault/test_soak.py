@@ -9,7 +9,7 @@ import soak
 from counts import seed
 from soak import Sample, Trend
 
-MINUTES = float(os.environ.get("RETIRE_CLUSTER_SOAK_MINUTES", 0.4))
+MINUTES = float(os.environ.get("RETIRE_CLUSTER_SOAK_MINUTES", 0.3))
 
 
 def samples(*kib: float) -> list[Sample]:
