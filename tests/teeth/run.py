@@ -96,7 +96,7 @@ class Tree:
             done = subprocess.run(command, cwd=self.path, env=environment, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, errors="replace", timeout=test.get("seconds_max"))
         except subprocess.TimeoutExpired:
-            return "hangs"
+            return f"{test['name']} (hangs)"
         if done.returncode == 0:
             return ""
         failed = re.findall(r"^\[  FAILED  \] ([\w.]+/?[\w.]*)", done.stdout, re.M)
