@@ -95,8 +95,9 @@ class Tree:
         try:
             done = subprocess.run(command, cwd=self.path, env=environment, stdout=subprocess.PIPE,
                                   stderr=subprocess.STDOUT, errors="replace", timeout=test.get("seconds_max"))
-        except subprocess.TimeoutExpired:
-            return f"{test['name']} (hangs)"
+        except subprocess.TimeoutExpired as late:
+            running = re.findall(rb"^\[ RUN      \] (\S+)", late.stdout or b"", re.M)
+            return f"{running[-1].decode() if running else test['name']} (hangs)"
         if done.returncode == 0:
             return ""
         failed = re.findall(r"^\[  FAILED  \] ([\w.]+/?[\w.]*)", done.stdout, re.M)
