@@ -136,7 +136,10 @@ void Scheduler::restore(const Restored& record, Now now, Effects& out) {
 
 void Scheduler::restore_submitted(const Restored& record) {
   const TaskReport& report = record.task;
-  const SpecIndex spec = catalog_.intern(*report.spec);
+  // Neighbours were submitted alike. A place that was freed since has an empty spec, which no task has.
+  const bool same = restored_spec_ && catalog_.spec(restored_spec_).spec == *report.spec;
+  const SpecIndex spec = same ? restored_spec_ : catalog_.intern(*report.spec);
+  restored_spec_ = spec;
   const TaskIndex place = tasks_.add(report.id, record.sequence);
   Task& task = tasks_[place];
   task.restored = true;

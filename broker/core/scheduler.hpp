@@ -340,6 +340,7 @@ class Scheduler {
   // While the history is loaded: attempts whose tasks have no end yet, by the tasks' places, and their devices. Nearly
   // each task has one for a moment.
   std::unordered_map<std::uint32_t, Dispatched> dispatched_;
+  SpecIndex restored_spec_;  // of the latest restored task
   std::set<std::string, std::less<>> dispatched_to_;
   const std::string* latest_dispatched_to_ = nullptr;
   std::deque<Ended> older_history_;  // while the history is loaded: what belongs before all of it
