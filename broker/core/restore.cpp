@@ -278,8 +278,13 @@ void Scheduler::note_restored_end(TaskIndex place, TaskStatus status, Now now) {
 
 void Scheduler::restore_forgotten(TaskIndex place, Now now, Effects& out) {
   drop_attempt(place, out);
-  if (!is_final(tasks_[place].status)) note_restored_end(place, TaskStatus::Cancelled, now);
+  const bool ended = is_final(tasks_[place].status);
+  if (!ended) note_restored_end(place, TaskStatus::Cancelled, now);
   forget(place, out);
+  if (!ended) {  // its place in the history would push out one that is kept
+    (loading_ == Loading::Queue ? history_ : older_history_).pop_back();
+    if (loading_ == Loading::Queue) --absent_results_;
+  }
   out.records.pop_back();  // that it is forgotten stands on record already
   --counters_.restored;
 }
