@@ -157,13 +157,9 @@ unit_tests() { # PRESET
     --output-junit "$results/unit-$1.xml" "${again[@]}"
 }
 
-# Two findings are open (docs/reliability.md): under load, rarely, the database ends the process after a failed write, and a store is refused
-# after a power cut that it should survive. Until they are settled each of these gets a second try here, and none in the nightly tier.
 store_fault_tests() {
-  local again=(--repeat until-pass:2)
-  if [ "$tier" = nightly ]; then again=(); fi
   ctest --test-dir build/release -j "$jobs" -R "$store_faults" --output-on-failure --no-tests=error \
-    --output-junit "$results/store-faults.xml" "${again[@]}"
+    --output-junit "$results/store-faults.xml"
 }
 
 end_to_end() { # NAME

@@ -76,6 +76,7 @@ void BatchBuilder::begin(std::uint64_t number) {
   records_ = 0;
   value_.assign(kHeaderBytes, '\0');
   ids_.assign(kHeaderBytes, '\0');
+  settings_.clear();
   effects_.ended.clear();
   effects_.requeued.clear();
   effects_.released.clear();
@@ -112,9 +113,11 @@ Position BatchBuilder::append(const Record& record) {
       break;
     case Record::Kind::Ended: effects_.ended.push_back(record.of); break;
     case Record::Kind::Requeued: effects_.requeued.push_back(record.of); break;
+    case Record::Kind::Settings: settings_.assign(kHeaderBytes, '\0').append(record.device); break;
     default: break;
   }
-  if (record.kind != Record::Kind::Submitted && record.kind != Record::Kind::Device) RC_ASSERT(record.of != 0);
+  const bool of_a_task = record.kind != Record::Kind::Device && record.kind != Record::Kind::Settings;
+  if (record.kind != Record::Kind::Submitted && of_a_task) RC_ASSERT(record.of != 0);
   if (record.kind != Record::Kind::Forgotten) ++effects_.needed;
   ++records_;
   const Position position = make_position(number_, value_.size());
@@ -131,6 +134,8 @@ void BatchBuilder::finish(std::uint64_t salt, std::uint64_t lowest) {
   seal(header, value_);
   header.records = effects_.submitted;
   seal(header, ids_);
+  header.records = 1;
+  if (!settings_.empty()) seal(header, settings_);
 }
 
 std::optional<EntryHead> Segment::Cursor::next() {

@@ -68,6 +68,8 @@ class BatchBuilder {
   void finish(std::uint64_t salt, std::uint64_t lowest);
   const std::string& value() const { return value_; }
   const std::string& ids() const { return ids_; }
+  // The last Settings record's bytes, sealed by finish(); empty if there is none.
+  const std::string& settings() const { return settings_; }
 
  private:
   std::uint32_t place_of(const TaskSpec& spec);
@@ -76,6 +78,7 @@ class BatchBuilder {
   std::uint32_t records_ = 0;
   std::string value_;
   std::string ids_;
+  std::string settings_;
   BatchEffects effects_;
   // Specs that stand in this batch already. The copies are what is compared: an address may be used again.
   struct Known {

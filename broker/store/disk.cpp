@@ -5,7 +5,6 @@
 #include <rocksdb/listener.h>
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
-#include <rocksdb/utilities/checkpoint.h>
 
 #include <algorithm>
 #include <array>
@@ -14,14 +13,14 @@
 #include <random>
 
 #include "broker/store/crc32c.hpp"
+#include "broker/store/disk_errors.hpp"
 #include "common/base/assert.hpp"
 
 namespace retire::store {
 namespace {
 
-constexpr char kRecordsFamily[] = "records";
-constexpr char kIdsFamily[] = "ids";
 constexpr std::size_t kWriteBytesKept = std::size_t{16} << 20;
+constexpr char kSettingsKey[] = "settings";  // in the default column family, alone there
 constexpr std::size_t kReadAhead = std::size_t{2} << 20;
 
 // Big-endian, so that keys sort as numbers do.
@@ -42,19 +41,6 @@ std::optional<std::uint64_t> read_key(const rocksdb::Slice& key) {
   std::uint64_t value = 0;
   std::memcpy(&value, key.data(), sizeof value);
   return __builtin_bswap64(value);
-}
-
-Error failed(const std::string& what, const rocksdb::Status& status) {
-  return {ErrorCode::StorageFailed, what + ": " + status.ToString()};
-}
-
-Error damaged(const std::string& directory, const std::string& what) {
-  return {ErrorCode::StorageFailed, "the store in " + directory + " is damaged: " + what +
-                                        "; look at it with \"retire-cluster store verify\" and restore a backup"};
-}
-
-Error damaged_batch(const std::string& directory, const char* family, std::uint64_t batch, const std::string& what) {
-  return damaged(directory, "batch " + std::to_string(batch) + " in column family " + family + " " + what);
 }
 
 class FlushCounter final : public rocksdb::EventListener {
@@ -118,13 +104,14 @@ Disk::~Disk() { close_database(); }
 
 void Disk::close_database() {
   if (db_ == nullptr) return;
-  if (*failed_) {
+  if (*failed_ || !env_->health().ok()) {
     // After a failed flush RocksDB 7.8 may end the process on an assertion when it is closed. Nothing more is wanted of
     // this one, and main ends soon: it is brought to rest and left.
     rocksdb::CancelAllBackgroundWork(db_.get(), true);
     handles_.clear();
     records_ = ids_ = nullptr;
     [[maybe_unused]] const rocksdb::DB* left = db_.release();
+    [[maybe_unused]] const auto* below = new std::shared_ptr<FailStopEnv>(env_);
     return;
   }
   for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
@@ -135,7 +122,7 @@ void Disk::close_database() {
 }
 
 Status Disk::open_database(bool read_only) {
-  rocksdb::DBOptions options = database_options(env_);
+  rocksdb::DBOptions options = database_options(*env_);
   options.create_if_missing = options.create_missing_column_families = mark_.state == Mark::State::Creating;
   options.listeners.push_back(std::make_shared<FlushCounter>(flushes_, failed_));
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = {
@@ -147,13 +134,14 @@ Status Disk::open_database(bool read_only) {
                                            : rocksdb::DB::Open(options, directory_, families, &handles_, &db);
   if (!status.ok()) {
     handles_.clear();
+    if (Status health = env_->health(); !health.ok()) return health;
     if (status.IsCorruption()) return damaged(directory_, status.ToString());
     return failed("the store in " + directory_ + " cannot be opened", status);
   }
   db_.reset(db);
   records_ = handles_[1];
   ids_ = handles_[2];
-  return ok_status();
+  return env_->health();
 }
 
 // The last batch, and the lowest unfinished one as it knew it.
@@ -193,11 +181,22 @@ Status Disk::look(std::uint64_t& last, std::uint64_t& lowest) {
   return ok_status();
 }
 
+Status Disk::read_settings() {
+  std::string value;
+  const rocksdb::Status status = db_->Get({}, kSettingsKey, &value);
+  if (status.IsNotFound()) return ok_status();
+  if (!status.ok()) return damaged(directory_, std::string("the settings cannot be read: ") + status.ToString());
+  const Result<Header> header = check(value, mark_.salt);
+  if (!header.ok()) return damaged(directory_, "the value of the settings " + header.error().detail);
+  found_.settings = value.substr(kHeaderBytes);
+  return ok_status();
+}
+
 // A batch is written only when the one before it is durable. So after a power cut at most one batch may be torn, and
 // nothing may follow it: if a later one can be seen in the logs, what cannot be read had been durable, and it is not a
 // power cut that took it. Nothing is changed here: opening for real would throw the evidence away.
 Status Disk::check_tail() {
-  const Result<std::uint64_t> highest = highest_in_logs(env_, directory_, mark_.salt);
+  const Result<std::uint64_t> highest = highest_in_logs(*env_, directory_, mark_.salt);
   if (!highest.ok()) return highest.error();
   if (const Status opened = open_database(true); !opened.ok()) return opened;
   std::uint64_t last = 0;
@@ -213,8 +212,9 @@ Status Disk::check_tail() {
   return ok_status();
 }
 
-Result<std::unique_ptr<Disk>> Disk::open(const std::string& directory, rocksdb::Env& env, std::size_t memtable_bytes) {
-  std::unique_ptr<Disk> disk(new Disk(directory, env));
+Result<std::unique_ptr<Disk>> Disk::open(const std::string& directory, rocksdb::Env& base, std::size_t memtable_bytes) {
+  std::unique_ptr<Disk> disk(new Disk(directory, base));
+  rocksdb::Env& env = *disk->env_;
   disk->memtable_bytes_ = memtable_bytes;
   if (const auto status = env.CreateDirIfMissing(directory); !status.ok()) {
     return Error{ErrorCode::Configuration,
@@ -235,7 +235,7 @@ Result<std::unique_ptr<Disk>> Disk::open(const std::string& directory, rocksdb::
     }
     std::random_device random;
     disk->mark_ = {.schema = kSchema, .salt = (std::uint64_t{random()} << 32) | random()};
-    if (const Status written = write_mark(env, directory, disk->mark_); !written.ok()) return written.error();
+    if (const Status written = disk->write_mark(); !written.ok()) return written.error();
   } else {
     disk->mark_ = *mark.value();
     disk->found_.fresh = false;
@@ -248,14 +248,24 @@ Result<std::unique_ptr<Disk>> Disk::open(const std::string& directory, rocksdb::
   if (!fresh) {
     if (const Status looked = disk->look(disk->found_.last, disk->found_.lowest); !looked.ok()) return looked.error();
   }
+  if (const Status read = disk->read_settings(); !read.ok()) return read.error();
+  disk->mark_.schema = kSchema;
   disk->mark_.state = Mark::State::Open;
   disk->mark_.at_least = disk->found_.last;
-  if (const Status written = write_mark(env, directory, disk->mark_); !written.ok()) return written.error();
+  if (const Status written = disk->write_mark(); !written.ok()) return written.error();
   return disk;
 }
 
-Result<std::unique_ptr<Disk>> Disk::open_read_only(const std::string& directory, rocksdb::Env& env) {
-  std::unique_ptr<Disk> disk(new Disk(directory, env));
+// What RocksDB heard of the disk is worth nothing once the disk has failed.
+Status Disk::write_mark() {
+  if (Status health = env_->health(); !health.ok()) return health;
+  if (Status written = store::write_mark(*env_, directory_, mark_); !written.ok()) return written;
+  return env_->health();
+}
+
+Result<std::unique_ptr<Disk>> Disk::open_read_only(const std::string& directory, rocksdb::Env& base) {
+  std::unique_ptr<Disk> disk(new Disk(directory, base));
+  rocksdb::Env& env = *disk->env_;
   Result<std::optional<Mark>> mark = read_mark(env, directory);
   if (!mark.ok()) return mark.error();
   if (!mark.value() || mark.value()->state == Mark::State::Creating) {
@@ -269,17 +279,20 @@ Result<std::unique_ptr<Disk>> Disk::open_read_only(const std::string& directory,
   }
   if (const Status opened = disk->open_database(true); !opened.ok()) return opened.error();
   if (const Status looked = disk->look(disk->found_.last, disk->found_.lowest); !looked.ok()) return looked.error();
+  if (const Status read = disk->read_settings(); !read.ok()) return read.error();
   return disk;
 }
 
-Status Disk::write(std::uint64_t number, std::string_view value, std::string_view ids) {
+Status Disk::write(std::uint64_t number, std::string_view value, std::string_view ids, std::string_view settings) {
   write_batch_.Clear();
+  if (!settings.empty()) write_batch_.Put(kSettingsKey, settings);
   write_batch_.Put(records_, Key(number), value);
   write_batch_.Put(ids_, Key(number), ids);
   rocksdb::WriteOptions options;
   options.sync = true;
   const rocksdb::Status status = db_->Write(options, &write_batch_);
   if (write_batch_.GetDataSize() > kWriteBytesKept) write_batch_ = rocksdb::WriteBatch();
+  if (Status health = env_->health(); !health.ok()) return health;
   if (status.ok()) return ok_status();
   return failed("the store in " + directory_ + " cannot write batch " + std::to_string(number), status);
 }
@@ -298,6 +311,7 @@ Status Disk::replace(const std::vector<std::uint64_t>& parts, std::string_view v
   rocksdb::WriteOptions options;
   options.sync = true;
   const rocksdb::Status status = db_->Write(options, &batch);
+  if (Status health = env_->health(); !health.ok()) return health;
   if (status.ok()) return ok_status();
   return failed("the store in " + directory_ + " cannot rewrite batch " + std::to_string(parts.front()), status);
 }
@@ -310,7 +324,9 @@ Status Disk::reclaim(std::uint64_t first, std::uint64_t last) {
   const rocksdb::Slice from = begin;
   const rocksdb::Slice to = end;
   for (rocksdb::ColumnFamilyHandle* family : {records_, ids_}) {
-    if (const auto status = db_->CompactRange(options, family, &from, &to); !status.ok()) {
+    const auto status = db_->CompactRange(options, family, &from, &to);
+    if (Status health = env_->health(); !health.ok()) return health;
+    if (!status.ok()) {
       return failed("the store in " + directory_ + " cannot be compacted", status);
     }
   }
@@ -322,7 +338,7 @@ Status Disk::drop_before(std::uint64_t first, std::uint64_t last_durable) {
   // Said before it is done: files may then go one by one.
   mark_.first = first;
   mark_.at_least = last_durable;
-  if (Status written = write_mark(env_, directory_, mark_); !written.ok()) return written;
+  if (Status written = write_mark(); !written.ok()) return written;
   const Key begin(0);
   const Key end(first);
   const rocksdb::Slice from = begin;
@@ -332,15 +348,15 @@ Status Disk::drop_before(std::uint64_t first, std::uint64_t last_durable) {
       return failed("the store in " + directory_ + " cannot drop files", status);
     }
   }
-  return ok_status();
+  return env_->health();
 }
 
 Status Disk::note_flushed(std::uint64_t last_durable) {
   const std::uint64_t flushes = flushes_->load();
-  if (flushes == flushes_noted_) return ok_status();
+  if (flushes == flushes_noted_) return env_->health();
   flushes_noted_ = flushes;
   mark_.at_least = last_durable;
-  return write_mark(env_, directory_, mark_);
+  return write_mark();
 }
 
 Result<std::shared_ptr<Segment>> Disk::read(std::uint64_t batch) {
@@ -391,98 +407,6 @@ Result<std::shared_ptr<Segment>> Disk::Scan::next() {
   expected_ = found.last + 1;
   if (expected_ <= last_) at_->Next();
   return std::make_shared<Segment>(std::move(value), found);
-}
-
-Status Disk::checkpoint(const std::string& directory) {
-  rocksdb::Checkpoint* made = nullptr;
-  if (const auto status = rocksdb::Checkpoint::Create(db_.get(), &made); !status.ok()) {
-    return failed("a backup of " + directory_ + " cannot be made", status);
-  }
-  const std::unique_ptr<rocksdb::Checkpoint> maker(made);
-  if (const auto status = maker->CreateCheckpoint(directory); !status.ok()) {
-    return Error{ErrorCode::Io, "a backup cannot be made in " + directory + ": " + status.ToString()};
-  }
-  // What it holds is found by looking: writing went on meanwhile.
-  Mark mark = mark_;
-  mark.state = Mark::State::Open;
-  mark.at_least = 0;
-  if (Status written = write_mark(env_, directory, mark); !written.ok()) return written;
-  const Result<std::unique_ptr<Disk>> copy = open_read_only(directory, env_);
-  if (!copy.ok()) return copy.error();
-  mark.state = Mark::State::Clean;
-  mark.at_least = copy.value()->found().last;
-  return write_mark(env_, directory, mark);
-}
-
-Result<std::uint64_t> Disk::verify(std::uint64_t last) {
-  rocksdb::ReadOptions options;
-  options.readahead_size = kReadAhead;
-  if (const auto status = db_->VerifyChecksum(options); !status.ok()) return damaged(directory_, status.ToString());
-  std::uint64_t records = 0;
-  for (const Family family : {Family::Ids, Family::Records}) {
-    Scan all = scan(family, mark_.first, last);
-    while (true) {
-      Result<std::shared_ptr<Segment>> next = all.next();
-      if (!next.ok()) return next.error();
-      if (next.value() == nullptr) break;
-      if (family == Family::Ids) continue;
-      Segment& segment = *next.value();
-      Segment::Cursor cursor(segment);
-      DecodedRecord record;
-      std::uint64_t count = 0;
-      while (const std::optional<EntryHead> head = cursor.next()) {
-        if (head->type == kSpecEntry) continue;
-        if (!segment.decode(*head, record)) {
-          return damaged_batch(directory_, kRecordsFamily, segment.header().first,
-                               "has an entry that cannot be read, before byte " + std::to_string(cursor.place()));
-        }
-        ++count;
-      }
-      if (cursor.damaged() || count != segment.header().records) {
-        return damaged_batch(directory_, kRecordsFamily, segment.header().first,
-                             "cannot be read at byte " + std::to_string(cursor.place()));
-      }
-      records += count;
-    }
-  }
-  return records;
-}
-
-Status Disk::compact() { return reclaim(0, std::numeric_limits<std::uint64_t>::max()); }
-
-std::uint64_t Disk::used_bytes() const {
-  std::vector<std::string> names;
-  env_.GetChildren(directory_, &names);
-  std::uint64_t sum = 0;
-  for (const std::string& name : names) {
-    std::uint64_t size = 0;
-    if (env_.GetFileSize(directory_ + "/" + name, &size).ok()) sum += size;
-  }
-  return sum;
-}
-
-std::uint64_t Disk::free_bytes() const {
-  std::uint64_t free = 0;
-  return env_.GetFreeSpace(directory_, &free).ok() ? free : std::numeric_limits<std::uint64_t>::max();
-}
-
-Status Disk::close(std::uint64_t last) {
-  if (const auto status = db_->Flush({}, {records_, ids_}); !status.ok()) {
-    return failed("the store in " + directory_ + " cannot be closed in order", status);
-  }
-  if (*failed_) {
-    return Error{ErrorCode::StorageFailed, "the store in " + directory_ + " cannot be closed in order: it has failed"};
-  }
-  for (rocksdb::ColumnFamilyHandle* handle : handles_) db_->DestroyColumnFamilyHandle(handle);
-  handles_.clear();
-  if (const auto status = db_->Close(); !status.ok()) {
-    *failed_ = true;
-    return failed("the store in " + directory_ + " cannot be closed in order", status);
-  }
-  db_.reset();
-  mark_.state = Mark::State::Clean;
-  mark_.at_least = last;
-  return write_mark(env_, directory_, mark_);
 }
 
 }  // namespace retire::store

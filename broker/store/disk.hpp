@@ -9,12 +9,14 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "broker/store/batch.hpp"
+#include "broker/store/fail_stop.hpp"
 #include "common/base/result.hpp"
 
 namespace retire::store {
@@ -28,7 +30,8 @@ struct Mark {
   std::uint64_t first = 1;     // batches before it are not needed any more, whether they are still there or not
   std::uint64_t at_least = 0;  // the last batch (clean), or one that is known to be durable (open)
 };
-constexpr std::uint32_t kSchema = 1;
+// 1: as it began; 2: with settings.
+constexpr std::uint32_t kSchema = 2;
 
 Result<std::optional<Mark>> read_mark(rocksdb::Env& env, const std::string& directory);
 Status write_mark(rocksdb::Env& env, const std::string& directory, const Mark& mark);
@@ -46,6 +49,7 @@ class Disk {
     std::uint64_t last = 0;    // batch
     std::uint64_t lowest = 1;  // first batch with a task that may be unfinished
     std::uint64_t dropped_batches = 0;
+    std::string settings;  // the last ones
   };
   // Makes the store if there is none. `env` must outlive it. Errors: Configuration, StorageFailed.
   // `memtable_bytes`: how much of the records is gathered in memory before it becomes a data file.
@@ -59,9 +63,12 @@ class Disk {
   const Found& found() const { return found_; }
   std::uint64_t salt() const { return mark_.salt; }
   std::uint64_t first() const { return mark_.first; }
+  // Whether every change has gone well so far; what RocksDB answers is worth nothing otherwise. Errors: StorageFailed.
+  Status health() const { return env_->health(); }
 
-  // One batch, durable when it returns. From one thread.
-  Status write(std::uint64_t number, std::string_view value, std::string_view ids);
+  // One batch, durable when it returns. `settings`: sealed, in place of those before; empty: those before stay.
+  // From one thread.
+  Status write(std::uint64_t number, std::string_view value, std::string_view ids, std::string_view settings);
   // One value in place of several: `parts` are their first batches. Durable when it returns.
   Status replace(const std::vector<std::uint64_t>& parts, std::string_view value, std::string_view ids);
   // What lies between gives its space back.
@@ -92,29 +99,42 @@ class Disk {
   enum class Family { Records, Ids };
   Scan scan(Family family, std::uint64_t from, std::uint64_t last);
 
-  // Hard links and a little copying, into `directory`, which must not be there; looks as after an orderly end.
+  // Held by whoever drops or rewrites batches, so that a backup or a scan of all of them sees what the mark says.
+  std::mutex& structure() { return structure_; }
+
+  // Hard links and a little copying, into `directory`, which must not be there; looks as after an orderly end. With
+  // structure() held. Errors: Io: it is not there or is of no use, and can be removed.
   Status checkpoint(const std::string& directory);
-  // Reads every byte. Returns how many records there are.
-  Result<std::uint64_t> verify(std::uint64_t last);
-  Status compact();
+  // Reads every byte. Returns how many records there are. Takes structure() for a moment. `stop` ends it early when it
+  // becomes true; may be nullptr.
+  Result<std::uint64_t> verify(std::uint64_t last, const std::atomic<bool>* stop);
+  Status compact(std::atomic<bool>* stop);
 
   std::uint64_t used_bytes() const;
+  std::uint64_t log_bytes() const;  // of them, in write-ahead logs
   std::uint64_t free_bytes() const;
 
   // Everything into data files, and the mark of an orderly end at `last`.
   Status close(std::uint64_t last);
 
  private:
-  Disk(std::string directory, rocksdb::Env& env) : directory_(std::move(directory)), env_(env) {}
+  Disk(std::string directory, rocksdb::Env& base)
+      : directory_(std::move(directory)), base_(base), env_(std::make_shared<FailStopEnv>(base, directory_)) {}
   Status open_database(bool read_only);
   Status look(std::uint64_t& last, std::uint64_t& lowest);
   Status check_tail();
+  Status read_settings();
+  Status write_mark();
   void close_database();
+  Result<std::uint64_t> count_records(Scan& all, const std::atomic<bool>* stop);
+  std::uint64_t bytes_of(std::string_view suffix) const;
 
   std::string directory_;
-  rocksdb::Env& env_;
+  rocksdb::Env& base_;
+  std::shared_ptr<FailStopEnv> env_;  // RocksDB's: after each call, its health decides
   std::size_t memtable_bytes_ = kMemtableBytes;
-  Mark mark_;
+  std::mutex structure_;
+  Mark mark_;  // under structure_ while several threads use this
   Found found_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::ColumnFamilyHandle* records_ = nullptr;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "broker/store/administrator.hpp"
 #include "broker/store/engine.hpp"
 #include "common/base/assert.hpp"
 #include "common/base/failpoint.hpp"
@@ -18,7 +19,7 @@ constexpr std::size_t kAhead = 16;  // entries; a look into memory takes as long
 class EmbeddedStore final : public Store {
  public:
   EmbeddedStore(const EmbeddedOptions& options, std::unique_ptr<Disk> disk)
-      : writer_(shared_), reader_(shared_), keeper_(shared_, options) {
+      : writer_(shared_), reader_(shared_), keeper_(shared_, options), administrator_(shared_) {
     shared_.disk = std::move(disk);
   }
   ~EmbeddedStore() override { stop_threads(); }
@@ -39,6 +40,7 @@ class EmbeddedStore final : public Store {
   void tell_coming(Coming coming) override { coming_ = std::move(coming); }
   bool may_know(const TaskId& id) const override { return loading_ != Loading::Done && filter_.may_hold(id.high()); }
   Opened opened() const override { return opened_; }
+  std::string settings() const override { return shared_.disk->found().settings; }
   Space space() const override { return keeper_.space(); }
   Status close() override;
 
@@ -55,6 +57,7 @@ class EmbeddedStore final : public Store {
   Writer writer_;
   Reader reader_;
   Keeper keeper_;
+  Administrator administrator_;
 
   // The loop's.
   std::unique_ptr<Writer::Work> open_;
@@ -102,15 +105,14 @@ Status EmbeddedStore::start(bool serve_admin, const std::string& directory) {
   }
   open_batch(found.last + 1);
 
-  std::unique_ptr<AdminSocket> admin;
   if (serve_admin) {
     Result<std::unique_ptr<AdminSocket>> made = AdminSocket::listen(directory);
     if (!made.ok()) return made.error();
-    admin = std::move(made.value());
+    administrator_.start(std::move(made.value()), directory);
   }
   writer_.start();
   reader_.start(found);
-  keeper_.start(std::move(admin));
+  keeper_.start();
   return ok_status();
 }
 
@@ -130,6 +132,8 @@ Position EmbeddedStore::append(const Record& record) {
   if (open_->batch.bytes() >= kBatchBytesMax) hand_over();
   const Position position = open_->batch.append(record);
   if (record.kind == Record::Kind::Device) note_device(record, position);
+  // They are kept beside the batches; the entry in the batch only gives them their place.
+  if (record.kind == Record::Kind::Settings) open_->batch.release(position);
   return position;
 }
 
@@ -263,6 +267,10 @@ Result<std::size_t> EmbeddedStore::recover(std::size_t max, const Visit& visit) 
                        std::to_string(cursor_->place()) + "; restore a backup"};
     }
     const Record& record = decoded_.record;
+    if (record.kind == Record::Kind::Settings) {
+      open_->batch.release(head->position);
+      continue;
+    }
     if (record.kind == Record::Kind::Device && !is_latest(record, head->position)) continue;
     visit(head->position, record);
   }
@@ -270,6 +278,7 @@ Result<std::size_t> EmbeddedStore::recover(std::size_t max, const Visit& visit) 
 }
 
 void EmbeddedStore::stop_threads() {
+  administrator_.stop();
   keeper_.stop();
   reader_.stop();
   writer_.stop();

@@ -1,8 +1,8 @@
 // The durable engine: batches in a RocksDB database in the data directory.
 //
 // Threads: the loop's serialises; the writer makes one batch durable after the other; the reader loads after a restart
-// and fetches; the keeper gives space back, watches the disk and serves backups. They share the disk, which is safe for
-// all, and the ledger, behind a mutex.
+// and fetches; the keeper gives space back and watches the disk; the administrator makes backups and verifies. They
+// share the disk, which is safe for all, and the ledger, behind a mutex.
 #pragma once
 
 #include <memory>
@@ -27,11 +27,5 @@ struct EmbeddedOptions {
 };
 
 Result<std::unique_ptr<Store>> open_embedded(const EmbeddedOptions& options);
-
-// What "retire-cluster store VERB" does; each asks the main that has the store open, or opens it itself when `running`
-// is false. Each returns a line for people.
-Result<std::string> backup_store(const std::string& directory, const std::string& target, bool running);
-Result<std::string> verify_store(const std::string& directory, bool running);
-Result<std::string> compact_store(const std::string& directory, bool running);
 
 }  // namespace retire::store

@@ -11,7 +11,6 @@
 #include <unordered_map>
 #include <vector>
 
-#include "broker/store/admin.hpp"
 #include "broker/store/disk.hpp"
 #include "broker/store/embedded_store.hpp"
 #include "broker/store/id_filter.hpp"
@@ -152,12 +151,12 @@ class Reader {
   std::thread thread_;
 };
 
-// Gives space back, watches the disk, serves backups.
+// Gives space back, watches the disk.
 class Keeper {
  public:
   Keeper(Shared& shared, const EmbeddedOptions& options) : shared_(shared), options_(options) {}
   ~Keeper() { stop(); }
-  void start(std::unique_ptr<AdminSocket> admin);
+  void start();
   void stop();
   Space space() const;
 
@@ -165,11 +164,9 @@ class Keeper {
   void run();
   Status round();
   Status tidy_run(const TidyRun& run);
-  std::string serve(const std::string& request);
 
   Shared& shared_;
   EmbeddedOptions options_;
-  std::unique_ptr<AdminSocket> admin_;
   Bell wake_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> used_ = 0;

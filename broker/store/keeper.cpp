@@ -1,8 +1,6 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
-#include <limits>
 
 #include "broker/store/engine.hpp"
 
@@ -13,8 +11,7 @@ constexpr std::uint64_t kMeasureEvery = 4;  // rounds
 
 }  // namespace
 
-void Keeper::start(std::unique_ptr<AdminSocket> admin) {
-  admin_ = std::move(admin);
+void Keeper::start() {
   free_ = shared_.disk->free_bytes();
   used_ = shared_.disk->used_bytes();
   thread_ = std::thread([this] { run(); });
@@ -24,7 +21,6 @@ void Keeper::stop() {
   stopping_ = true;
   wake_.ring();
   if (thread_.joinable()) thread_.join();
-  admin_.reset();
 }
 
 Space Keeper::space() const {
@@ -35,11 +31,9 @@ Space Keeper::space() const {
 void Keeper::run() {
   const auto interval = std::chrono::duration_cast<std::chrono::milliseconds>(options_.keeper_interval);
   while (!stopping_ && !shared_.failed()) {
-    std::array<pollfd, 2> waits = {{{wake_.descriptor(), POLLIN, 0}, {-1, POLLIN, 0}}};
-    if (admin_) waits[1].fd = admin_->descriptor();
-    ::poll(waits.data(), waits.size(), static_cast<int>(interval.count()));
+    pollfd waits{wake_.descriptor(), POLLIN, 0};
+    ::poll(&waits, 1, static_cast<int>(interval.count()));
     if (stopping_ || shared_.failed()) return;
-    if (waits[1].revents != 0) admin_->serve([this](const std::string& request) { return serve(request); });
     if (rounds_++ % kMeasureEvery == 0) {
       free_ = shared_.disk->free_bytes();
       used_ = shared_.disk->used_bytes();
@@ -49,6 +43,9 @@ void Keeper::run() {
 }
 
 Status Keeper::round() {
+  if (Status health = shared_.disk->health(); !health.ok()) return health;
+  const std::unique_lock structure(shared_.disk->structure(), std::try_to_lock);
+  if (!structure) return ok_status();  // a backup is being made: nothing moves; the next round does it
   std::uint64_t durable = 0;
   std::uint64_t first = 0;
   std::vector<TidyRun> runs;
@@ -126,33 +123,6 @@ Status Keeper::tidy_run(const TidyRun& run) {
   const std::lock_guard lock(shared_.ledger_mutex);
   shared_.ledger.tidied(run, found);
   return ok_status();
-}
-
-std::string Keeper::serve(const std::string& request) {
-  std::uint64_t durable = 0;
-  {
-    const std::lock_guard lock(shared_.ledger_mutex);
-    durable = shared_.durable_batch;
-  }
-  const auto answer = [](const Status& status, const std::string& done) {
-    return status.ok() ? "ok " + done : "error " + status.error().detail;
-  };
-  if (request.starts_with("backup ")) {
-    const std::string target = request.substr(7);
-    return answer(shared_.disk->checkpoint(target), "backed up into " + target);
-  }
-  if (request == "verify") {
-    const Result<std::uint64_t> records = shared_.disk->verify(durable);
-    if (!records.ok()) return "error " + records.error().detail;
-    return "ok " + std::to_string(records.value()) + " records up to batch " + std::to_string(durable) + " are whole";
-  }
-  if (request == "compact") {
-    const std::uint64_t before = shared_.disk->used_bytes();
-    const Status compacted = shared_.disk->compact();
-    return answer(compacted,
-                  std::to_string(before) + " bytes before, " + std::to_string(shared_.disk->used_bytes()) + " now");
-  }
-  return "error main does not know the request \"" + request + "\"";
 }
 
 }  // namespace retire::store

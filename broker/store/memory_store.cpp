@@ -33,6 +33,7 @@ class MemoryStore final : public Store {
   Result<std::size_t> recover(std::size_t /*max*/, const Visit& /*visit*/) override { return std::size_t{0}; }
   bool may_know(const TaskId& /*id*/) const override { return false; }
   Opened opened() const override { return {}; }
+  std::string settings() const override { return {}; }
   Space space() const override { return {0, std::numeric_limits<std::uint64_t>::max(), false}; }
   Status close() override { return ok_status(); }
 

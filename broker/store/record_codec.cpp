@@ -204,9 +204,10 @@ void encode_record(const Record& record, Position position, std::uint32_t spec_p
       put_id(writer, record.task.id);
       return;
     }
-    case Kind::Device: {
+    case Kind::Device:
+    case Kind::Settings: {
       const std::size_t size = kEntryHeadBytes + 2 + record.task.device_id.size() + 4 + record.device.size();
-      ByteWriter writer = begin(out, size, static_cast<std::uint8_t>(Kind::Device), position, 0);
+      ByteWriter writer = begin(out, size, static_cast<std::uint8_t>(record.kind), position, 0);
       writer.sized<std::uint16_t>(record.task.device_id);
       writer.sized<std::uint32_t>(record.device);
       return;
@@ -224,7 +225,7 @@ std::optional<EntryHead> read_head(std::string_view bytes) {
   head.of = reader.get<Position>();
   if (!reader.ok() || head.size < kEntryHeadBytes || head.size > bytes.size()) return std::nullopt;
   const bool known = head.type == kSpecEntry || (head.type >= static_cast<std::uint8_t>(Kind::Submitted) &&
-                                                 head.type <= static_cast<std::uint8_t>(Kind::Device));
+                                                 head.type <= static_cast<std::uint8_t>(Kind::Settings));
   if (!known) return std::nullopt;
   head.bytes = bytes.substr(0, head.size);
   return head;
@@ -292,7 +293,7 @@ bool decode_record(const EntryHead& head, const TaskSpec* spec, DecodedRecord& o
   record.of = head.of;
   ByteReader reader(head.bytes.substr(kEntryHeadBytes));
   if (record.kind == Kind::Submitted) reader.get<std::uint32_t>();
-  if (record.kind != Kind::Device) {
+  if (record.kind != Kind::Device && record.kind != Kind::Settings) {
     const auto high = reader.get<std::uint64_t>();
     record.task.id = TaskId(high, reader.get<std::uint64_t>());
     if ((record.of == 0) != (record.kind == Kind::Submitted)) return false;
@@ -332,6 +333,7 @@ bool decode_record(const EntryHead& head, const TaskSpec* spec, DecodedRecord& o
       break;
     case Kind::Forgotten: break;
     case Kind::Device:
+    case Kind::Settings:
       record.task.device_id = reader.sized<std::uint16_t>();
       record.device = reader.sized<std::uint32_t>();
       break;

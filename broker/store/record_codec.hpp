@@ -16,7 +16,7 @@ struct EntryHead {
   std::uint32_t size = 0;
   std::uint8_t type = 0;   // a Record::Kind, or kSpecEntry
   Position position = 0;   // 0 for a spec
-  Position of = 0;         // 0 for Submitted, Device and a spec
+  Position of = 0;         // 0 for Submitted, Device, Settings and a spec
   std::string_view bytes;  // the whole entry
 };
 constexpr std::uint8_t kSpecEntry = 0x40;

@@ -35,11 +35,13 @@ struct Record {
     Ended = 4,       // a final state: all of the task's report but what Submitted holds; failures, lost
     Requeued = 5,    // a final task was asked for again: as Retried
     Forgotten = 6,   // the task has expired: id
-    Device = 7       // what main remembers of a device: device_id; device. The last one that is visited counts
+    Device = 7,      // what main remembers of a device: device_id; device. The last one that is visited counts
+    Settings = 8     // what main must know before it does anything: device. The last one counts; settings() has it, no
+                     // visitor sees one
   };
   Kind kind = Kind::Submitted;
   TaskReport task;             // of it, what the kind names
-  Position of = 0;             // the task's Submitted record; for every kind but Submitted and Device
+  Position of = 0;             // the task's Submitted record; for every kind but Submitted, Device, Settings
   std::uint64_t sequence = 0;  // the task's place in the order of submission
   AttemptId attempt;
   std::uint32_t failures = 0;  // attempts that failed, timed out or crashed
@@ -89,8 +91,8 @@ class Store {
 
   // The record is not needed any more, once everything appended so far is durable: a Dispatched or Retried one when a
   // later record of its task replaces it; all of a task's when it is forgotten, just before Forgotten is appended.
-  // Forgotten records and the former ones of a device are looked after by the store itself. A position is released
-  // once; what a restart finds and does not need is released then.
+  // Forgotten and Settings records and the former ones of a device are looked after by the store itself. A position is
+  // released once; what a restart finds and does not need is released then.
   virtual void release(Position position) = 0;
 
   // Asks for a record that was durable; the answer comes through fetched() with `token`. False: kFetchesMax are under
@@ -119,6 +121,8 @@ class Store {
   // Whether a task of this ID may be among what is to be recovered; false is certain. At once, during loading too.
   virtual bool may_know(const TaskId& id) const = 0;
   virtual Opened opened() const = 0;
+  // The bytes of the last Settings record that was durable when the store was opened; empty if there was none.
+  virtual std::string settings() const = 0;
 
   virtual Space space() const = 0;
 

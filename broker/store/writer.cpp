@@ -109,7 +109,8 @@ bool Writer::write(Work& work) {
     for (const Position of : effects.requeued) lowest = std::min(lowest, batch_of(of));
     batch.finish(shared_.disk->salt(), lowest);
     failpoint(Failpoint::BatchDue);
-    if (const Status written = shared_.disk->write(number, batch.value(), batch.ids()); !written.ok()) {
+    if (const Status written = shared_.disk->write(number, batch.value(), batch.ids(), batch.settings());
+        !written.ok()) {
       shared_.fail(written.error());
       return false;
     }

@@ -76,13 +76,18 @@ void FakeStore::plan_recovery() {
         break;
       case store::Record::Kind::Dispatched:
       case store::Record::Kind::Retried:
-      case store::Record::Kind::Device: break;
+      case store::Record::Kind::Device:
+      case store::Record::Kind::Settings: break;
     }
   }
   store::Position lowest = UINT64_MAX;
   for (const TaskId& id : unfinished) lowest = std::min(lowest, submitted.at(id));
   std::vector<store::Position> history;
   for (const auto& [position, owned] : disk_.records) {
+    if (owned.record.kind == store::Record::Kind::Settings) {
+      settings_ = owned.device;
+      continue;
+    }
     const bool device = owned.record.kind == store::Record::Kind::Device;
     if (!device) known_.insert(owned.record.task.id);
     const auto at = submitted.find(owned.record.task.id);

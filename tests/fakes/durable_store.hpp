@@ -70,6 +70,7 @@ class FakeStore final : public store::Store {
   Result<std::size_t> recover(std::size_t max, const Visit& visit) override;
   bool may_know(const TaskId& id) const override { return known_.contains(id); }
   store::Opened opened() const override { return opened_; }
+  std::string settings() const override { return settings_; }
   store::Space space() const override { return space_; }
   Status close() override;
 
@@ -79,6 +80,7 @@ class FakeStore final : public store::Store {
   FakeDisk& disk_;
   Rng rng_;
   store::Opened opened_;
+  std::string settings_;
   std::map<store::Position, OwnedRecord> appended_;  // not durable
   std::vector<store::Position> releases_;            // not durable
   std::set<store::Position> gone_;                   // released in this run: not to be released again

@@ -211,12 +211,16 @@ void SimDisk::surviving(Node& node) {
   node.synced = node.data.size();
 }
 
-void SimDisk::power_on() {
+void SimDisk::power_on(NamesLeft names) {
   const std::lock_guard lock(mutex_);
   // In order or not, some changes of names have reached the disk.
   const std::uint64_t way = rng_.below(3);
   const std::uint64_t until = rng_.below(changes_.size() + 1);
   for (std::size_t i = 0; i < changes_.size(); ++i) {
+    if (names == NamesLeft::AllButCreations) {
+      if (!changes_[i].removed.empty()) apply(changes_[i], durable_names_);
+      continue;
+    }
     if (way == 0 || (way == 1 && i >= until) || (way == 2 && rng_.below(2) == 0)) continue;
     apply(changes_[i], durable_names_);
   }

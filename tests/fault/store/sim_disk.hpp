@@ -33,8 +33,10 @@ class SimDisk final : public rocksdb::FileSystem {
   // The power goes now: from here on every call fails.
   void cut();
   bool is_cut() const;
-  // What is left is what the disk holds; calls work again.
-  void power_on();
+  // What is left is what the disk holds; calls work again. `names`: which unsynced changes of names have happened: as
+  // the seed says, or all but creations.
+  enum class NamesLeft { BySeed, AllButCreations };
+  void power_on(NamesLeft names = NamesLeft::BySeed);
   // fsync says that it did and does not: a disk that lies, for tests of the tests.
   void ignore_syncs() { ignore_syncs_ = true; }
   std::uint64_t calls() const;

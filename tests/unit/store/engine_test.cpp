@@ -9,35 +9,13 @@
 
 #include "broker/store/disk.hpp"
 #include "broker/store/embedded_store.hpp"
+#include "tests/unit/store/directory.hpp"
 #include "tests/unit/store/model_main.hpp"
 
 namespace retire::store {
 namespace {
 
 namespace fs = std::filesystem;
-
-class Directory {
- public:
-  Directory() {
-    std::string name = (fs::temp_directory_path() / "rc-store-XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Directory() { fs::remove_all(path_); }
-  Directory(const Directory&) = delete;
-  std::string store() const { return path_ + "/store"; }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-EmbeddedOptions options_in(const std::string& directory) {
-  EmbeddedOptions options;
-  options.store.directory = directory;
-  options.store.reserve_bytes = 0;
-  options.keeper_interval = std::chrono::milliseconds(1);
-  return options;
-}
 
 std::unique_ptr<Store> open(const EmbeddedOptions& options) {
   Result<std::unique_ptr<Store>> store = open_embedded(options);
@@ -436,56 +414,53 @@ TEST(EmbeddedStore, LittleFreeSpaceIsSaid) {
   EXPECT_TRUE(store->space().low);
 }
 
-TEST(EmbeddedStore, ABackupOfARunningStoreIsAStoreOfItsOwn) {
-  const Directory directory;
-  ModelMain model(4);
-  const auto store = open(options_in(directory.store()));
-  ASSERT_TRUE(store);
-  std::string error;
-  ASSERT_TRUE(model.attach(*store, error));
-  for (int i = 0; i < 500; ++i) model.step();
-  ASSERT_TRUE(model.settle());
-  const Result<std::string> made = backup_store(directory.store(), directory / "copy", true);
-  ASSERT_TRUE(made.ok()) << made.error().detail;
-  const Result<std::string> verified = verify_store(directory.store(), true);
-  ASSERT_TRUE(verified.ok()) << verified.error().detail;
-  const Result<std::string> compacted = compact_store(directory.store(), true);
-  ASSERT_TRUE(compacted.ok()) << compacted.error().detail;
-  ModelMain restored = model;
-  for (int i = 0; i < 500; ++i) model.step();
-  ASSERT_TRUE(model.settle());
-
-  EXPECT_TRUE(verify_store(directory / "copy", false).ok());
-  const auto copy = open(options_in(directory / "copy"));
-  ASSERT_TRUE(copy);
-  EXPECT_TRUE(copy->opened().clean);
-  ASSERT_TRUE(restored.attach(*copy, error)) << error;
-  // A second one into the same place is refused, and main goes on.
-  EXPECT_FALSE(backup_store(directory.store(), directory / "copy", true).ok());
-  EXPECT_TRUE(model.turn());
+Record settings_record(const std::string& bytes) {
+  Record record;
+  record.kind = Record::Kind::Settings;
+  record.device = bytes;
+  return record;
 }
 
-TEST(EmbeddedStore, AStoppedStoreIsBackedUpVerifiedAndCompacted) {
+// They are known from the start, whether main stopped in order or not, and no visitor sees one.
+TEST(EmbeddedStore, TheLastSettingsAreKnownFromTheStart) {
   const Directory directory;
-  ModelMain model(5);
-  std::string error;
   {
     const auto store = open(options_in(directory.store()));
-    ASSERT_TRUE(store && model.attach(*store, error));
-    for (int i = 0; i < 500; ++i) model.step();
-    ASSERT_TRUE(model.settle());
-  }
-  EXPECT_EQ(verify_store(directory / "nowhere", false).error().code, ErrorCode::Configuration);
-  EXPECT_EQ(verify_store(directory.store(), true).error().code, ErrorCode::Unreachable);
-  EXPECT_TRUE(verify_store(directory.store(), false).ok());
-  EXPECT_TRUE(compact_store(directory.store(), false).ok());
-  ASSERT_TRUE(backup_store(directory.store(), directory / "copy", false).ok());
-  for (const std::string& path : {directory.store(), directory / "copy"}) {
-    ModelMain each = model;
-    const auto store = open(options_in(path));
     ASSERT_TRUE(store);
-    EXPECT_TRUE(each.attach(*store, error)) << error;
+    EXPECT_EQ(store->settings(), "");
+    store->append(settings_record("first"));
+    const Position last = store->append(settings_record("second"));
+    store->submit();
+    ASSERT_TRUE(wait_for(*store, [&] { return store->durable().value() >= last; }));
   }
+  {
+    const auto store = open(options_in(directory.store()));
+    ASSERT_TRUE(store);
+    EXPECT_EQ(store->settings(), "second");
+    ASSERT_TRUE(wait_for(*store, [&] {
+      load(*store, 100, [](Position, const Record&) { ADD_FAILURE() << "a record was visited"; });
+      return store->loading() == Store::Loading::Done;
+    }));
+    Maker maker;
+    store->append(maker.submitted(1));
+    ASSERT_TRUE(store->close().ok());
+  }
+  const auto store = open(options_in(directory.store()));
+  ASSERT_TRUE(store);
+  EXPECT_EQ(store->settings(), "second") << "a batch without settings leaves them";
+}
+
+TEST(EmbeddedStore, AStoreOfTheFormerSchemaIsOpenedAndIsOfThisOneThen) {
+  const Directory directory;
+  ASSERT_TRUE(open(options_in(directory.store()))->close().ok());
+  rocksdb::Env& env = *rocksdb::Env::Default();
+  std::optional<Mark> mark = read_mark(env, directory.store()).value();
+  ASSERT_TRUE(mark);
+  EXPECT_EQ(mark->schema, kSchema);
+  mark->schema = 1;
+  ASSERT_TRUE(write_mark(env, directory.store(), *mark).ok());
+  ASSERT_TRUE(open(options_in(directory.store())));
+  EXPECT_EQ(read_mark(env, directory.store()).value()->schema, kSchema);
 }
 
 TEST(EmbeddedStore, ANewerStoreIsRefusedWithBothVersions) {
@@ -496,7 +471,7 @@ TEST(EmbeddedStore, ANewerStoreIsRefusedWithBothVersions) {
   mark.put(9);
   mark.close();
   const std::string said = refusal(options_in(directory.store()));
-  EXPECT_NE(said.find("schema version 9, this program knows 1"), std::string::npos) << said;
+  EXPECT_NE(said.find("schema version 9, this program knows 2"), std::string::npos) << said;
 }
 
 TEST(EmbeddedStore, AStoreWithoutItsMarkIsRefused) {
