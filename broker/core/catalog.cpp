@@ -252,6 +252,12 @@ void Catalog::count_by_priority(std::array<std::uint64_t, kPriorityCount + 1>& o
   }
 }
 
+std::vector<std::string> Catalog::paused_types() const {
+  std::vector<std::string> out;
+  for (const auto& [name, paused] : paused_types_) out.push_back(name);
+  return out;
+}
+
 void Catalog::pause_type(const std::string& name, bool paused) {
   if (paused) {
     paused_types_[name] = true;

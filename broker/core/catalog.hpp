@@ -87,6 +87,7 @@ class Catalog {
   // Adds up kept tasks by the wire value of their priority.
   void count_by_priority(std::array<std::uint64_t, kPriorityCount + 1>& out) const;
   void pause_type(const std::string& name, bool paused);
+  std::vector<std::string> paused_types() const;
   bool is_type_paused(const std::string& name) const { return paused_types_.contains(name); }
   bool is_paused(ClassIndex task_class) const { return types_[classes_[task_class].type].paused; }
 

@@ -32,6 +32,7 @@ Broker::Broker(const BrokerConfig& config, Transport& transport, store::Store& s
   Rng rng(config.seed ^ 0x6d61696e);
   const std::uint64_t high = rng.next();
   instance_ = Uuid::random(high, rng.next());
+  restore_pauses();
 }
 
 TimePoint Broker::next_turn() const {

@@ -42,7 +42,7 @@ struct BrokerCounters {
   std::uint64_t peers_cut = 0;
   std::uint64_t busy = 0;                // requests that were told to come again
   std::uint64_t fetched = 0;             // records read from the store
-  std::uint64_t records_unreadable = 0;  // of devices, by a newer or older main
+  std::uint64_t records_unreadable = 0;  // of devices and pauses, by a newer or older main
 };
 
 class Broker {
@@ -99,6 +99,8 @@ class Broker {
   // store_records.cpp
   void append_records();
   void append_devices();
+  void append_pauses();
+  void restore_pauses();
   Status load();
   void restore(store::Position position, const store::Record& record);
   void restore_device(const store::Record& record);

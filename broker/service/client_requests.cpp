@@ -10,6 +10,7 @@ constexpr std::size_t kLogAnswerBytes = std::size_t{1} << 20;
 namespace {
 
 constexpr const char* kLoading = "main has just started and is still loading what it kept; try again in a moment";
+constexpr std::size_t kPausedTypesMax = 1'000;
 constexpr Duration kLoadingRetry = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -274,12 +275,20 @@ void Broker::on_queue(Session& session, const protocol::Envelope& envelope) {
     return;
   }
   const bool pause = request.action == QueueControl::Action::Pause;
+  if (pause && !request.type.empty() && !scheduler_.catalog().is_type_paused(request.type) &&
+      scheduler_.catalog().paused_types().size() >= kPausedTypesMax) {
+    fail(session, envelope.correlation,
+         {ErrorCode::Invalid, std::to_string(kPausedTypesMax) + " types are paused, the most there may be; type " +
+                                  request.type + " is not: resume others first, or pause the whole queue"});
+    return;
+  }
   logging::info("queue {} type={}", pause ? "paused" : "resumed", request.type.empty() ? "all" : request.type);
   if (pause) {
     scheduler_.pause(request.type, now_, effects_);
   } else {
     scheduler_.resume(request.type, now_, effects_);
   }
+  append_pauses();
   carry_out();
   done(session, envelope.correlation);
 }

@@ -8,13 +8,15 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <utility>
 
-#include "common/base/failpoint.hpp"
+#include "broker/store/epoch_file.hpp"
+#include "common/base/ids.hpp"
 
 namespace retire::service {
 namespace {
+
+constexpr std::uint64_t kEpochMax = (std::uint64_t{1} << (64 - kAttemptCounterBits)) - 1;
 
 Error refused(const std::string& path, const std::string& what) {
   return {ErrorCode::Configuration, "data directory " + path + " " + what + "; choose another with --data-dir"};
@@ -44,28 +46,33 @@ DataDir::~DataDir() {
   if (lock_ >= 0) ::close(lock_);
 }
 
+DataDir::Use::Use(Use&& other) noexcept : lock_(std::exchange(other.lock_, -1)), running_(other.running_) {}
+
+DataDir::Use::~Use() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<DataDir::Use> DataDir::use(const std::string& path) {
+  const int directory = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) return refused(path, std::string("cannot be read: ") + std::strerror(errno));
+  ::close(directory);
+  const int lock = ::open((path + "/main.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (lock < 0 && errno == ENOENT) return Use(-1, false);  // no main was ever started on it: a backup
+  if (lock < 0) return refused(path, std::string("cannot be read: ") + std::strerror(errno));
+  return Use(lock, ::flock(lock, LOCK_EX | LOCK_NB) != 0);
+}
+
 Result<std::uint64_t> DataDir::next_epoch() {
-  const std::string file = path_ + "/epoch";
-  std::uint64_t epoch = 0;
-  if (std::ifstream in(file); in && !(in >> epoch)) {
-    return Error{ErrorCode::Configuration,
-                 file + " does not hold a number; remove it only if no worker of this main runs"};
+  const Result<std::uint64_t> last = store::read_epoch(path_);
+  if (!last.ok()) return last.error();
+  const std::uint64_t epoch = last.value() + 1;
+  if (epoch > kEpochMax) {
+    return Error{ErrorCode::Configuration, path_ + "/epoch says that main was started " + std::to_string(last.value()) +
+                                               " times, more often than attempts can be told apart; begin a new one "
+                                               "with --data-dir"};
   }
-  ++epoch;
-  // Written beside and renamed, and both made durable: a power cut leaves the old number or the new one.
-  const std::string text = std::to_string(epoch) + "\n";
-  const std::string fresh = file + ".new";
-  const int out = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const bool written =
-      out >= 0 && ::write(out, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(out) == 0;
-  if (out >= 0) ::close(out);
-  failpoint(Failpoint::EpochDue);
-  if (!written || ::rename(fresh.c_str(), file.c_str()) != 0) {
-    return refused(path_, std::string("cannot be written: ") + std::strerror(errno));
-  }
-  if (const int directory = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); directory >= 0) {
-    ::fsync(directory);
-    ::close(directory);
+  if (const Status written = store::write_epoch(path_, epoch); !written.ok()) {
+    return Error{ErrorCode::Configuration, written.error().detail + "; choose another with --data-dir"};
   }
   return epoch;
 }

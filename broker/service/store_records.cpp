@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t kRecoveredAtOnce = 1'024;
 constexpr int kRecoveriesPerTurn = 16;  // a few milliseconds: whoever says hello meanwhile does not wait for long
 constexpr char kDeviceVersion = 1;
+constexpr char kPausesVersion = 1;
 
 store::Record::Kind kind_of(core::Record::Kind kind) {
   switch (kind) {
@@ -33,7 +34,8 @@ core::Record::Kind kind_of(store::Record::Kind kind) {
     case store::Record::Kind::Ended: return core::Record::Kind::Ended;
     case store::Record::Kind::Requeued: return core::Record::Kind::Requeued;
     case store::Record::Kind::Forgotten:
-    case store::Record::Kind::Device: break;
+    case store::Record::Kind::Device:
+    case store::Record::Kind::Settings: break;
   }
   return core::Record::Kind::Forgotten;
 }
@@ -116,6 +118,41 @@ void Broker::append_devices() {
     stored.task.device_id = name;
     appended_ = store_.append(stored);
   }
+}
+
+// Which of the queue is paused, whole: a version, whether all is, and the types, each behind its length (one byte).
+void Broker::append_pauses() {
+  if (!store_.is_durable()) return;
+  std::string bytes;
+  bytes.push_back(kPausesVersion);
+  bytes.push_back(scheduler_.paused() ? 1 : 0);
+  for (const std::string& type : scheduler_.catalog().paused_types()) {
+    bytes.push_back(static_cast<char>(type.size()));
+    bytes += type;
+  }
+  store::Record stored;
+  stored.kind = store::Record::Kind::Settings;
+  stored.device = bytes;
+  appended_ = store_.append(stored);
+}
+
+void Broker::restore_pauses() {
+  const std::string bytes = store_.settings();
+  if (bytes.empty()) return;
+  if (bytes.size() < 2 || bytes[0] != kPausesVersion) {
+    ++counters_.records_unreadable;
+    logging::warn("which tasks were paused cannot be read from the store: nothing is; pause again what should be");
+    return;
+  }
+  std::string said = bytes[1] != 0 ? "the whole queue" : "";
+  if (bytes[1] != 0) scheduler_.pause("", now_, effects_);
+  for (std::size_t at = 2; at < bytes.size();) {
+    const std::string type = bytes.substr(at + 1, static_cast<std::uint8_t>(bytes[at]));
+    at += 1 + type.size();
+    scheduler_.pause(type, now_, effects_);
+    said += (said.empty() ? "" : ", ") + type;
+  }
+  if (!said.empty()) logging::info("still paused, since before this start: {}", said);
 }
 
 bool Broker::not_loaded(const TaskId& id) const {

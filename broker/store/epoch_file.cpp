@@ -8,6 +8,8 @@
 #include <cstring>
 #include <fstream>
 
+#include "common/base/failpoint.hpp"
+
 namespace retire::store {
 
 Result<std::uint64_t> read_epoch(const std::string& data_dir) {
@@ -34,6 +36,7 @@ Status write_epoch(const std::string& data_dir, std::uint64_t epoch) {
     return error;
   }
   ::close(out);
+  failpoint(Failpoint::EpochDue);
   if (::rename(fresh.c_str(), file.c_str()) != 0) return failed();
   const int directory = ::open(data_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return failed();

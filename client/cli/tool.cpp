@@ -33,12 +33,13 @@ struct Later {
 };
 constexpr Later kLater[] = {{"token", "create"}, {"token", "list"}, {"token", "revoke"}, {"device", "revoke"}};
 
-// Verbs that are programs of their own. `store` and `plugin` are those of other programs.
+// Verbs that are programs of their own.
 const std::map<std::string, std::string>& programs() {
   static const std::map<std::string, std::string> kPrograms = {{"main", "retire-cluster-main"},
                                                                {"worker", "retire-cluster-worker"},
                                                                {"submit", "retire-cluster-submit"},
-                                                               {"status", "retire-cluster-status"}};
+                                                               {"status", "retire-cluster-status"},
+                                                               {"store", "retire-cluster-store"}};
   return kPrograms;
 }
 
@@ -177,7 +178,7 @@ Exit run_tool(const std::vector<std::string>& arguments, const World& world) {
     const auto not_yet = [&](const std::string& what) {
       return fail(world, kProgram, {ErrorCode::Invalid, what + " is not built yet (see " + kProgram + " --help)"});
     };
-    for (const char* verb : {"http", "plugin", "store"}) {
+    for (const char* verb : {"http", "plugin"}) {
       if (arguments[0] == verb) return not_yet(verb);
     }
     for (const Later& later : kLater) {

@@ -21,7 +21,29 @@ void Auditor::trace(std::string_view bytes) {
   for (const char byte : bytes) trace_ = (trace_ ^ static_cast<unsigned char>(byte)) * 0x100000001b3ull;
 }
 
-void Auditor::on_restart(const std::vector<TaskId>& kept) {
+// What was answered stands; what was asked and not answered may have been done or not.
+void Auditor::remembered_pauses(const core::Scheduler& scheduler) {
+  paused_ = scheduler.paused();
+  const std::vector<std::string> types = scheduler.catalog().paused_types();
+  paused_types_ = {types.begin(), types.end()};
+  if (durable_) {
+    for (const std::string& type : paused_types_) pauses_answered_.try_emplace(type, false);
+    pauses_answered_.try_emplace("", false);
+    for (auto& [type, answered] : pauses_answered_) {
+      const bool is = type.empty() ? paused_ : paused_types_.contains(type);
+      bool explained = is == answered;
+      for (const PauseAsked& asked : pauses_asked_) explained = explained || (asked.type == type && asked.pause == is);
+      if (!explained) breach("after a restart \"" + type + "\" is " + (is ? "" : "not ") + "paused");
+      if (is) marks_.hit("paused over a restart");
+      answered = is;
+    }
+  } else if (paused_ || !paused_types_.empty()) {
+    breach("paused from the start");
+  }
+  pauses_asked_.clear();
+}
+
+void Auditor::on_restart(const std::vector<TaskId>& kept, const core::Scheduler& scheduler) {
   marks_.hit("main started");
   ++starts_;
   devices_by_connection_.clear();
@@ -31,8 +53,7 @@ void Auditor::on_restart(const std::vector<TaskId>& kept) {
   given_.clear();
   decided_.clear();
   counters_ = {};
-  paused_ = false;
-  paused_types_.clear();
+  remembered_pauses(scheduler);
   quarantined_.clear();
   waits_.clear();
   group_served_.clear();
@@ -103,6 +124,7 @@ void Auditor::on_received(const std::string& connection, std::string_view frame,
       QueueControl control;
       RC_ASSERT(protocol::decode(envelope.value().body, control).ok());
       const bool pause = control.action == QueueControl::Action::Pause;
+      pauses_asked_.push_back({connection, correlation, control.type, pause});
       if (control.type.empty()) {
         paused_ = pause;
       } else if (pause) {
@@ -146,6 +168,15 @@ void Auditor::on_sent(const std::string& connection, std::string_view frame, Tim
     ledger_.sent_welcome(connection, welcome);
   } else if (envelope.value().type == MessageType::Error) {
     ledger_.refused(connection, correlation);
+  } else if (envelope.value().type == MessageType::Done) {
+    const auto asked = std::find_if(pauses_asked_.begin(), pauses_asked_.end(), [&](const PauseAsked& one) {
+      return one.connection == connection && one.correlation == correlation;
+    });
+    if (asked != pauses_asked_.end()) {
+      // What was asked before it was done before it, whether its answer has arrived or not.
+      for (auto at = pauses_asked_.begin(); at <= asked; ++at) pauses_answered_[at->type] = at->pause;
+      pauses_asked_.erase(pauses_asked_.begin(), asked + 1);
+    }
   } else if (envelope.value().type == MessageType::Results) {
     RC_ASSERT(protocol::decode(envelope.value().body, results_).ok());
     for (const ResultItem& item : results_.results) tell(item);

@@ -30,7 +30,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void on_not_sent(const std::string& connection, std::string_view frame, TimePoint now) override;
   void on_turn(const core::Scheduler& scheduler, Now now) override;
   void on_loading(const core::Scheduler& scheduler) override;
-  void on_restart(const std::vector<TaskId>& kept) override;
+  void on_restart(const std::vector<TaskId>& kept, const core::Scheduler& scheduler) override;
   void on_accepted(const TaskId& task) override;
   void on_lost(const TaskId& task) override;
   void on_result(const ResultItem& item) override;
@@ -60,6 +60,7 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   void breach(const std::string& what) { breaches_.push_back(what); }
   void trace(std::string_view bytes);
   void tell(const ResultItem& item);
+  void remembered_pauses(const core::Scheduler& scheduler);
   // auditor_rules.cpp: what must hold after each turn
   using Reserved = std::map<std::string, std::map<std::string, double>>;  // by device and resource
   bool is_paused(const std::string& type) const { return paused_ || paused_types_.contains(type); }
@@ -101,6 +102,16 @@ class Auditor final : public WireObserver, public ClientObserver, public Executi
   std::set<AttemptId> decided_;       // by the end of the latest turn
   bool paused_ = false;
   std::set<std::string> paused_types_;
+  // What main was asked to pause (true) or resume and has not answered, in order; and what it has answered last, by
+  // type ("" for all of the queue).
+  struct PauseAsked {
+    std::string connection;
+    std::uint64_t correlation;
+    std::string type;
+    bool pause;
+  };
+  std::vector<PauseAsked> pauses_asked_;
+  std::map<std::string, bool> pauses_answered_;
   std::set<std::string> quarantined_;
   std::set<std::string> unsettled_;  // where abandoned attempts may run; that nothing is reserved there is the ledger's
   std::uint64_t turn_ = 0;

@@ -27,7 +27,7 @@ void MainNode::start(std::uint64_t seed, TimePoint now) {
   disk_due_ = TimePoint::max();
   broker_ = std::make_unique<service::Broker>(config_, *this, *store_);
   network_.set_main_up(true);
-  observer_.on_restart(kept());
+  observer_.on_restart(kept(), broker_->scheduler());
 }
 
 std::vector<TaskId> MainNode::kept() const {

@@ -24,8 +24,8 @@ class WireObserver {
   virtual void on_turn(const core::Scheduler& scheduler, Now now) = 0;
   // A turn in which main does not know yet which of the tasks it remembers have ended.
   virtual void on_loading(const core::Scheduler& scheduler) = 0;
-  // `kept`: the tasks that it still knows, in the order of submission.
-  virtual void on_restart(const std::vector<TaskId>& kept) = 0;
+  // `kept`: the tasks that it still knows, in the order of submission. `scheduler`: as it begins.
+  virtual void on_restart(const std::vector<TaskId>& kept, const core::Scheduler& scheduler) = 0;
 };
 
 class MainNode final : public service::Transport {

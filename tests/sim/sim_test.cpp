@@ -67,6 +67,7 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
                            "queue paused",
                            "attempt lost",
                            "late result",
+                           "paused over a restart",
                            "checkpoints handed on",
                            "recall for a higher priority",
                            "two groups wait for one device",
