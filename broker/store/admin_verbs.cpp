@@ -13,12 +13,6 @@
 namespace retire::store {
 namespace {
 
-Result<Figures> ask(const std::string& data_dir, const std::string& request) {
-  const Result<std::string> answer = ask_main(data_dir + "/store", request);
-  if (!answer.ok()) return answer.error();
-  return parse_figures(answer.value());
-}
-
 Status check_there(const std::string& data_dir) {
   const std::string store = data_dir + "/store";
   struct stat found {};
@@ -27,6 +21,13 @@ Status check_there(const std::string& data_dir) {
   }
   return Error{ErrorCode::Configuration,
                "there is no store in " + data_dir + "; give the data directory of a main with --data-dir"};
+}
+
+Result<Figures> ask(const std::string& data_dir, const std::string& request) {
+  if (const Status there = check_there(data_dir); !there.ok()) return there.error();  // a main that keeps nothing
+  const Result<std::string> answer = ask_main(data_dir + "/store", request);
+  if (!answer.ok()) return answer.error();
+  return parse_figures(answer.value());
 }
 
 // For what changes it.
