@@ -240,7 +240,7 @@ std::uint64_t id_prefix(const EntryHead& head) {
 }
 
 std::optional<TaskId> task_id(const EntryHead& head) {
-  if (head.type == kSpecEntry || head.type == static_cast<std::uint8_t>(Kind::Device)) return std::nullopt;
+  if (head.type == kSpecEntry || head.type >= static_cast<std::uint8_t>(Kind::Device)) return std::nullopt;
   const bool submitted = head.type == static_cast<std::uint8_t>(Kind::Submitted);
   ByteReader reader(head.bytes.substr(kEntryHeadBytes));
   if (submitted) reader.get<std::uint32_t>();
