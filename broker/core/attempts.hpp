@@ -68,6 +68,8 @@ class AttemptTable {
     attempts_.remove(place);
   }
   AttemptIndex find(AttemptId id) const { return slots_[slot_of(id)]; }
+  // It is about to be looked for.
+  void fetch(AttemptId id) const { prefetch(&slots_[hash(id) & (slots_.size() - 1)]); }
   Attempt& operator[](AttemptIndex place) { return attempts_[place]; }
   const Attempt& operator[](AttemptIndex place) const { return attempts_[place]; }
   std::size_t size() const { return size_; }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "common/base/assert.hpp"
+#include "common/base/pages.hpp"
 
 namespace retire::core {
 
@@ -34,6 +35,8 @@ class Blob {
   }
   std::size_t size() const { return view().size(); }
   bool empty() const { return data_ == nullptr; }
+  // Its memory is about to be touched: read or freed.
+  void fetch() const { prefetch(data_.get()); }
 
  private:
   struct Free {

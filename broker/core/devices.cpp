@@ -129,6 +129,7 @@ void DeviceTable::set_capabilities(DeviceIndex place, const Capabilities& capabi
   const ProfileIndex old = device.profile;
   const Resources old_totals = old ? catalog_.profile(old).capabilities.resources : Resources{};
   device.capabilities = capabilities;
+  device.slot_count = capabilities.slots;
   device.profile = catalog_.intern_profile(capabilities);
   const Resources& totals = catalog_.profile(device.profile).capabilities.resources;
   std::vector<double> free;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -32,54 +33,55 @@ enum class Room : std::uint8_t {
   Free    // a slot is free
 };
 
-struct Device {
-  Capabilities capabilities;
+// What every attempt touches stands together, in few cache lines: there are thousands of devices.
+struct alignas(kCacheLine) Device {
   ProfileIndex profile;
-  InstanceId instance;
-  bool known = false;      // whether this place is in use
-  bool connected = false;  // has a session, and was heard within offline_after
-  bool draining = false;   // by its own wish
-  bool drained = false;    // by an administrator's
+  std::uint32_t slot_count = Capabilities{}.slots;  // as its capabilities have it
+  bool known = false;                               // whether this place is in use
+  bool connected = false;                           // has a session, and was heard within offline_after
+  bool draining = false;                            // by its own wish
+  bool drained = false;                             // by an administrator's
   bool quarantined = false;
-  bool paused = false;       // by its owner's rules: battery, hours, load; it says so itself
-  std::string pause_reason;  // in its own words
-  TimePoint quarantined_until{};
-  std::uint32_t quarantines = 0;  // since it last proved sound: the next one is longer
-  std::uint32_t failures_in_a_row = 0;
-  std::uint32_t successes_in_a_row = 0;
-  TimePoint failing_since{};  // the first of them
-  bool retired = false;       // removed; kept only while finished tasks name it
-  TimePoint silence_due{};    // of the timer for its silence; zero: none is running
+  bool paused = false;  // by its owner's rules: battery, hours, load; it says so itself
+  Room room = Room::None;
+  // Whatever it has not started and is less urgent than this was recalled; Low: nothing.
+  Priority recalled_below = Priority::Low;
+  std::uint32_t room_place = 0;     // in its profile's list for that room
+  std::uint32_t surplus_place = 0;  // in the list of devices that hold more than they run, plus one
+  std::uint32_t held = 0;           // attempts sent and not finished
+  std::array<std::uint32_t, kPriorityCount + 1> held_by_priority{};
+  AttemptIndex first;  // in the order of assignment
+  AttemptIndex last;
+  std::uint64_t expected_us = 0;  // the sum of theirs
   TimePoint heard_at{};
   WallTime heard_wall{};
-  double system_load = 0;
-
-  std::uint32_t held = 0;  // attempts sent and not finished
-  std::array<std::uint32_t, kPriorityCount + 1> held_by_priority{};
-  std::uint64_t expected_us = 0;  // the sum of theirs
-  double round_trip_us = 0;       // what an attempt takes beside its run: network and start; 0: not known yet
-  AttemptIndex first;             // in the order of assignment
-  AttemptIndex last;
-  std::uint64_t assigns = 0;     // assign messages that were closed; over its sessions, as a hello may be repeated
-  std::uint64_t heartbeats = 0;  // of this session
-  std::vector<double> free_resources;  // in the order of the profile's resources
+  double round_trip_us = 0;   // what an attempt takes beside its run: network and start; 0: not known yet
+  TimePoint silence_due{};    // of the timer for its silence; zero: none is running
+  std::uint64_t assigns = 0;  // assign messages that were closed; over its sessions, as a hello may be repeated
+  std::uint64_t tasks = 0;    // kept tasks that were assigned to it last
+  std::uint64_t succeeded = 0;
+  std::uint32_t failures_in_a_row = 0;
+  std::uint32_t successes_in_a_row = 0;
+  std::uint32_t quarantines = 0;  // since it last proved sound: the next one is longer
+  std::vector<RunEstimate> estimates;
   // What it held when it said hello and main had given up, or gave up then: it may run for a moment, with what it
   // reserved.
   std::vector<AttemptId> abandoned;
-  // Whatever it has not started and is less urgent than this was recalled; Low: nothing.
-  Priority recalled_below = Priority::Low;
+  std::vector<double> free_resources;  // in the order of the profile's resources
 
-  std::vector<RunEstimate> estimates;
-  std::uint64_t tasks = 0;  // kept tasks that were assigned to it last
-  std::uint64_t succeeded = 0;
+  // Seldom looked at.
+  Capabilities capabilities;
+  InstanceId instance;
+  std::string pause_reason;  // in its own words
+  TimePoint quarantined_until{};
+  TimePoint failing_since{};  // the first of its failures in a row
+  bool retired = false;       // removed; kept only while finished tasks name it
+  double system_load = 0;
+  std::uint64_t heartbeats = 0;  // of this session
   std::uint64_t failed = 0;
   std::uint64_t lost = 0;
 
-  Room room = Room::None;
-  std::uint32_t room_place = 0;     // in its profile's list for that room
-  std::uint32_t surplus_place = 0;  // in the list of devices that hold more than they run, plus one
-
-  std::uint32_t slots() const { return capabilities.slots; }
+  std::uint32_t slots() const { return slot_count; }
   bool available() const { return connected && !draining && !drained && !quarantined && !paused; }
   std::uint32_t held_at_least(Priority priority) const;
   const RunEstimate* estimate(std::uint64_t type) const;
@@ -113,6 +115,11 @@ class DeviceTable {
   // Takes it out of the list; its place goes when no kept task names it. Precondition: holds no attempts.
   void retire(DeviceIndex device);
   void free_if_unused(DeviceIndex device);
+  // Its attempts are about to change.
+  void fetch(DeviceIndex device) const {
+    const auto* lines = reinterpret_cast<const char*>(&devices_[device]);
+    for (std::size_t at = 0; at < offsetof(Device, capabilities); at += kCacheLine) prefetch(lines + at);
+  }
   Device& operator[](DeviceIndex device) { return devices_[device]; }
   const Device& operator[](DeviceIndex device) const { return devices_[device]; }
   std::size_t size() const { return by_name_.size(); }

@@ -287,7 +287,7 @@ void Scheduler::assign(ReadyQueue::Next next, DeviceIndex device_place, Now now,
   Attempt& attempt = attempts_[place];
   const TaskExtra* extra = tasks_.find_extra(task_place);
   attempt.task = task_place;
-  attempt.number = task.failures + 1u + (extra == nullptr ? 0 : extra->lost);
+  attempt.number = extra == nullptr ? 1 : extra->failures + extra->lost + 1;
   attempt.priority = next.priority;
   attempt.expected_us = static_cast<std::uint32_t>(expected_us(device, task_class));
   attempt.assigned_at = now.monotonic;
@@ -317,7 +317,7 @@ void Scheduler::put_on(AttemptIndex place, DeviceIndex device_place) {
   if (attempt.priority < device.recalled_below) device.recalled_below = attempt.priority;
   device.expected_us += attempt.expected_us;
   devices_.reserve(device_place, catalog_.class_of(tasks_[attempt.task].spec));
-  tasks_[attempt.task].attempt = place;
+  tasks_.set_attempt(attempt.task, place);
   ++device.tasks;
 }
 
@@ -330,9 +330,8 @@ AttemptIndex Scheduler::release(AttemptIndex place, Effects& out) {
   --device.held;
   --device.held_by_priority[static_cast<std::size_t>(attempt.priority)];
   device.expected_us -= attempt.expected_us;
-  Task& task = tasks_[attempt.task];
-  devices_.release(attempt.device, catalog_.class_of(task.spec));
-  task.attempt = {};
+  devices_.release(attempt.device, catalog_.class_of(tasks_[attempt.task].spec));
+  tasks_.set_attempt(attempt.task, {});
   if (attempt.stored != 0) out.released.push_back(attempt.stored);
   if (tasks_.find_ending(attempt.task) == nullptr) --device.tasks;  // an ending counts it from now on, if it comes
   attempts_.remove(place);

@@ -96,8 +96,8 @@ Explanation Scheduler::explain(TaskIndex place) const {
   out.reason = reason(place);
   if (task.status != TaskStatus::Queued) {
     out.nearest.clear();
-    if (task.attempt) {
-      const std::string& runs_on = devices_[attempts_[task.attempt].device].capabilities.device_id;
+    if (const AttemptIndex attempt = tasks_.attempt(place)) {
+      const std::string& runs_on = devices_[attempts_[attempt].device].capabilities.device_id;
       for (DeviceVerdict& verdict : out.devices) {
         if (verdict.device_id == runs_on) verdict.verdict = "runs_it";
       }

@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
-#include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
 #include "common/base/assert.hpp"
+#include "common/base/pages.hpp"
 
 namespace retire::core {
 
@@ -33,6 +34,14 @@ using LaneIndex = Index<struct LaneTag>;
 template <class T, class Place>
 class Slab {
  public:
+  Slab() = default;
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+  ~Slab() {
+    for (std::uint32_t i = 0; i <= last_ && !chunks_.empty(); ++i) (*this)[Place{i}].~T();
+    for (T* chunk : chunks_) free_table(chunk);
+  }
+
   Place add() {
     ++size_;
     if (!free_.empty()) {
@@ -40,9 +49,11 @@ class Slab {
       free_.pop_back();
       return place;
     }
+    if (chunks_.empty()) add_chunk();
     const std::uint32_t next = ++last_;
     RC_ASSERT(next != 0);
-    if (next / kChunk >= chunks_.size()) chunks_.push_back(std::make_unique<T[]>(kChunk));
+    if (next / kChunk >= chunks_.size()) add_chunk();
+    new (&(*this)[Place{next}]) T();
     return Place{next};
   }
   // The object is reset to its default value.
@@ -58,8 +69,15 @@ class Slab {
   std::uint32_t last() const { return last_; }  // highest place ever used
 
  private:
-  static constexpr std::uint32_t kChunk = 1024;
-  std::vector<std::unique_ptr<T[]>> chunks_;
+  // A chunk takes at most a huge page, and all but the first take one: of the first, only what is used is touched.
+  static constexpr std::uint32_t kChunk = static_cast<std::uint32_t>(std::bit_floor(kHugePage / sizeof(T)));
+
+  void add_chunk() {
+    chunks_.push_back(static_cast<T*>(allocate_table(kChunk * sizeof(T), !chunks_.empty())));
+    if (chunks_.size() == 1) new (chunks_[0]) T();  // place 0: none
+  }
+
+  std::vector<T*> chunks_;
   std::vector<Place> free_;
   std::size_t size_ = 0;
   std::uint32_t last_ = 0;

@@ -90,6 +90,8 @@ void ReadyQueue::refresh_head(LaneIndex place) {
   head.sequence = tasks_[task].sequence;
   head.task = task;
   head.returned = tasks_[task].returned;
+  // When this one is taken, the next is looked at: by then its record is here.
+  if (const TaskIndex next = tasks_[task].queue_next()) tasks_.fetch(next);
 }
 
 Priority ReadyQueue::aged(Priority priority, WallTime since, WallTime now, Duration age_after) {
@@ -97,15 +99,9 @@ Priority ReadyQueue::aged(Priority priority, WallTime since, WallTime now, Durat
   return static_cast<Priority>(std::min<std::int64_t>(static_cast<std::int64_t>(priority) + levels, kPriorityCount));
 }
 
-void ReadyQueue::added(LaneIndex place, TaskIndex task) {
+void ReadyQueue::added(LaneIndex place) {
   Lane& lane = lanes_[place];
   Level& level = levels_[lane.priority];
-  const std::uint64_t page = tasks_[task].sequence / TaskTable::kPage;
-  if (!lane.pages.empty() && lane.pages.rbegin()->first == page) {
-    ++lane.pages.rbegin()->second;  // nearly always
-  } else {
-    ++lane.pages[page];
-  }
   ++size_;
   ++lane.count;
   ++level.count;
@@ -118,26 +114,62 @@ void ReadyQueue::push_new(TaskIndex place) {
   Task& task = tasks_[place];
   const LaneIndex lane_place = lane_of(task.spec);
   Lane& lane = lanes_[lane_place];
-  RC_ASSERT(!lane.last || tasks_[lane.last].sequence < task.sequence);
-  task.queue_previous = lane.last;
-  task.queue_next = {};
+  task.link = 0;
+  task.link_is = Task::Link::Next;
   if (lane.last) {
-    tasks_[lane.last].queue_next = place;
+    RC_ASSERT(tasks_[lane.last].sequence < task.sequence);
+    tasks_[lane.last].link = place.value;
   } else {
     lane.first = place;
   }
   lane.last = place;
-  added(lane_place, place);
+  if (lane.runs.empty() || lane.runs.back().count == kRunMax) lane.runs.push_back({task.sequence, place, 0});
+  ++lane.runs.back().count;
+  added(lane_place);
   if (lane.head == 0 || lane.count == 1) refresh_head(lane_place);
 }
 
 void ReadyQueue::push_returned(TaskIndex place) {
   Task& task = tasks_[place];
-  const LaneIndex lane = lane_of(task.spec);
+  const LaneIndex lane_place = lane_of(task.spec);
+  Lane& lane = lanes_[lane_place];
   task.returned = true;
-  lanes_[lane].returned.emplace(task.sequence, place);
-  added(lane, place);
-  refresh_head(lane);
+  lane.returned.emplace(task.sequence, place);
+  ++lane.returned_pages[task.sequence / TaskTable::kPage];
+  added(lane_place);
+  refresh_head(lane_place);
+}
+
+// The one before it in the lane's list; none before the first.
+TaskIndex ReadyQueue::before(const Lane& lane, std::deque<Run>::iterator run, TaskIndex task) const {
+  if (task == lane.first) return {};
+  TaskIndex at = run->first == task ? std::prev(run)->first : run->first;
+  while (tasks_[at].queue_next() != task) at = tasks_[at].queue_next();
+  return at;
+}
+
+void ReadyQueue::unlink(Lane& lane, TaskIndex place) {
+  Task& task = tasks_[place];
+  const TaskIndex next = task.queue_next();
+  auto run = lane.runs.begin();
+  if (place != lane.first) {  // seldom
+    run = std::prev(std::upper_bound(lane.runs.begin(), lane.runs.end(), task.sequence,
+                                     [](std::uint64_t sequence, const Run& other) { return sequence < other.from; }));
+  }
+  const TaskIndex previous = before(lane, run, place);
+  if (previous) {
+    tasks_[previous].link = next.value;
+  } else {
+    lane.first = next;
+  }
+  if (place == lane.last) lane.last = previous;
+  if (--run->count == 0) {
+    lane.runs.erase(run);
+  } else if (run->first == place) {
+    run->first = next;
+  }
+  task.link = 0;
+  task.link_is = Task::Link::None;
 }
 
 void ReadyQueue::remove(TaskIndex place) {
@@ -146,17 +178,12 @@ void ReadyQueue::remove(TaskIndex place) {
   Lane& lane = lanes_[lane_place];
   if (task.returned) {
     lane.returned.erase({task.sequence, place});
+    const auto page = lane.returned_pages.find(task.sequence / TaskTable::kPage);
+    if (--page->second == 0) lane.returned_pages.erase(page);
     task.returned = false;
   } else {
-    (task.queue_previous ? tasks_[task.queue_previous].queue_next : lane.first) = task.queue_next;
-    (task.queue_next ? tasks_[task.queue_next].queue_previous : lane.last) = task.queue_previous;
-    task.queue_previous = {};
-    task.queue_next = {};
+    unlink(lane, place);
   }
-  const std::uint64_t page = task.sequence / TaskTable::kPage;
-  auto counted = lane.pages.begin();
-  if (counted->first != page) counted = lane.pages.find(page);  // the first, nearly always
-  if (--counted->second == 0) lane.pages.erase(counted);
   --size_;
   --lane.count;
   Level& level = levels_[lane.priority];
@@ -192,11 +219,25 @@ Priority ReadyQueue::highest_waiting(ClassIndex task_class) const {
   return Priority::Low;
 }
 
-std::uint64_t ReadyQueue::count_before(const Lane& lane, std::uint64_t page) {
+// How many of the lane were submitted before; of those that were here before only by whole pages.
+std::uint64_t ReadyQueue::count_before(const Lane& lane, std::uint64_t sequence) const {
   std::uint64_t count = 0;
-  for (const auto& [number, waiting] : lane.pages) {
-    if (number >= page) break;
+  for (const auto& [number, waiting] : lane.returned_pages) {
+    if (number >= sequence / TaskTable::kPage) break;
     count += waiting;
+  }
+  for (auto run = lane.runs.begin(); run != lane.runs.end() && run->from < sequence; ++run) {
+    const auto next = std::next(run);
+    if (next != lane.runs.end() && next->from <= sequence) {
+      count += run->count;
+      continue;
+    }
+    TaskIndex at = run->first;
+    for (std::uint32_t n = 0; n < run->count && tasks_[at].sequence < sequence; ++n) {
+      ++count;
+      at = tasks_[at].queue_next();
+    }
+    break;
   }
   return count;
 }
@@ -213,19 +254,22 @@ std::uint64_t ReadyQueue::position(TaskIndex place, const Bits& rivals) const {
     });
   }
 
-  const std::uint64_t page = task.sequence / TaskTable::kPage;
   std::uint64_t ahead_in_group = 0;
+  bool any_returned = false;
   for (const Head& head : group_queues_[own.group_queue].heads) {
-    if (rivals.test(head.task_class.value)) ahead_in_group += count_before(lanes_[head.lane], page);
+    if (!rivals.test(head.task_class.value)) continue;
+    ahead_in_group += count_before(lanes_[head.lane], task.sequence);
+    any_returned = any_returned || !lanes_[head.lane].returned.empty();
   }
-  tasks_.visit_page(page, [&](TaskIndex other_place) {
+  const auto count_returned = [&](TaskIndex other_place) {
     const Task& other = tasks_[other_place];
-    if (other.status != TaskStatus::Queued || other.delayed || other.sequence >= task.sequence) return;
+    if (!other.returned || other.sequence >= task.sequence) return;
     const LaneIndex lane_place = catalog_.spec(other.spec).lane;
     if (!lane_place) return;
     const Lane& lane = lanes_[lane_place];
     if (lane.group_queue == own.group_queue && rivals.test(lane.task_class.value)) ++ahead_in_group;
-  });
+  };
+  if (any_returned) tasks_.visit_page(task.sequence / TaskTable::kPage, count_returned);
   ahead += ahead_in_group;
 
   for (GroupQueueIndex at = levels_[own.priority].first; at; at = group_queues_[at].next) {
@@ -246,7 +290,17 @@ void ReadyQueue::check_invariants() const {
     if (lane.specs == 0) continue;
     std::uint64_t count = lane.returned.size();
     std::uint64_t last = 0;
-    for (TaskIndex at = lane.first; at; at = tasks_[at].queue_next) {
+    auto run = lane.runs.begin();
+    std::uint32_t of_run = 0;
+    TaskIndex last_place;
+    for (TaskIndex at = lane.first; at; at = tasks_[at].queue_next()) {
+      RC_ASSERT(run != lane.runs.end() && (of_run > 0 || run->first == at) && run->from <= tasks_[at].sequence);
+      if (++of_run == run->count) {
+        ++run;
+        of_run = 0;
+        RC_ASSERT(run == lane.runs.end() || run->from > tasks_[at].sequence);
+      }
+      last_place = at;
       RC_ASSERT(tasks_[at].sequence > last);
       RC_ASSERT(tasks_[at].status == TaskStatus::Queued && !tasks_[at].delayed && !tasks_[at].returned);
       last = tasks_[at].sequence;
@@ -257,9 +311,10 @@ void ReadyQueue::check_invariants() const {
       RC_ASSERT(tasks_[task].status == TaskStatus::Queued && !tasks_[task].delayed);
     }
     RC_ASSERT(count == lane.count);
+    RC_ASSERT(run == lane.runs.end() && lane.last == last_place);
     std::uint64_t by_page = 0;
-    for (const auto& [page, waiting] : lane.pages) by_page += waiting;
-    RC_ASSERT(by_page == lane.count);
+    for (const auto& [page, waiting] : lane.returned_pages) by_page += waiting;
+    RC_ASSERT(by_page == lane.returned.size());
     RC_ASSERT((lane.head != 0) == (lane.count > 0));
     total += lane.count;
   }

@@ -50,7 +50,7 @@ class ReadyQueue {
       const TaskIndex task = next_of_level(level, classes, allowed, welcome);
       if (!task) continue;
       if (age_after == Duration::zero()) return {task, static_cast<Priority>(priority)};
-      const Priority counts = aged(static_cast<Priority>(priority), tasks_[task].created_at, now, age_after);
+      const Priority counts = aged(static_cast<Priority>(priority), tasks_[task].created_at(), now, age_after);
       const bool earlier = best && counts == best.priority && tasks_[task].sequence < tasks_[best.task].sequence;
       if (!best || counts > best.priority || earlier) best = {task, counts};
     }
@@ -67,7 +67,7 @@ class ReadyQueue {
   std::uint64_t waiting(Priority priority) const { return levels_[static_cast<std::size_t>(priority)].count; }
 
   // The task's place in line, from 1, among those of the classes in `rivals`; groups of its priority are taken to
-  // alternate. O(lanes × pages), never O(tasks).
+  // alternate. O(lanes × runs), a small part of O(tasks).
   std::uint64_t position(TaskIndex task, const Bits& rivals) const;
 
   // A lane belongs to a spec; it goes with it.
@@ -79,6 +79,14 @@ class ReadyQueue {
   using GroupQueueIndex = Index<struct GroupQueueTag>;
   using Place = std::pair<std::uint64_t, TaskIndex>;  // by sequence
 
+  // A stretch of a lane's list.
+  struct Run {
+    std::uint64_t from = 0;  // the sequences before it are smaller, its own are not
+    TaskIndex first;
+    std::uint32_t count = 0;
+  };
+  static constexpr std::uint32_t kRunMax = 16;
+
   struct Lane {
     std::uint8_t priority = 0;
     GroupQueueIndex group_queue;
@@ -87,10 +95,10 @@ class ReadyQueue {
     std::uint64_t count = 0;
     TaskIndex first;  // of the list of those never taken
     TaskIndex last;
+    std::deque<Run> runs;  // of that list, so that a place in line is counted by the run
     std::set<Place> returned;
+    std::map<std::uint64_t, std::uint32_t> returned_pages;  // how many for each page of the order of submission
     std::uint32_t head = 0;  // its place in its group's heads, plus one; 0 while it is empty
-    // How many wait for each page of the order of submission, so that a place in line is counted by the page.
-    std::map<std::uint64_t, std::uint32_t> pages;
   };
   struct Head {
     std::uint64_t sequence = 0;
@@ -152,10 +160,12 @@ class ReadyQueue {
 
   LaneIndex lane_of(SpecIndex spec);
   void refresh_head(LaneIndex lane);
-  void added(LaneIndex lane, TaskIndex task);
+  void added(LaneIndex lane);
   void link_turn(GroupQueueIndex group);
   void unlink_turn(GroupQueueIndex group);
-  static std::uint64_t count_before(const Lane& lane, std::uint64_t page);
+  void unlink(Lane& lane, TaskIndex task);
+  TaskIndex before(const Lane& lane, std::deque<Run>::iterator run, TaskIndex task) const;
+  std::uint64_t count_before(const Lane& lane, std::uint64_t sequence) const;
 
   TaskTable& tasks_;
   Catalog& catalog_;

@@ -19,8 +19,8 @@ TaskReport Scheduler::report(TaskIndex place, bool with_payload, bool with_resul
   if (with_payload) out.payload = task.payload.view();
   out.status = task.status;
   out.reason = reason(place);
-  out.created_at = task.created_at;
-  out.retry_count = task.failures;
+  out.created_at = task.created_at();
+  out.retry_count = tasks_.failures(place);
   if (const TaskExtra* extra = tasks_.find_extra(place)) {
     out.metadata = extra->metadata.view();
     out.error_history = &extra->errors;
@@ -42,8 +42,8 @@ TaskReport Scheduler::report(TaskIndex place, bool with_payload, bool with_resul
     }
     // The last failure of a retried task is its error too: its retries only count the earlier ones.
     if (task.status != TaskStatus::Success && out.retry_count > 0) --out.retry_count;
-  } else if (task.attempt) {
-    const Attempt& attempt = attempts_[task.attempt];
+  } else if (const AttemptIndex current = tasks_.attempt(place)) {
+    const Attempt& attempt = attempts_[current];
     out.assigned_at = attempt.assigned_wall;
     out.started_at = attempt.started_wall;
     out.device_id = devices_[attempt.device].capabilities.device_id;
@@ -64,7 +64,7 @@ std::uint32_t Scheduler::last_attempt(TaskIndex place) const {
   const Ending* ending = tasks_.find_ending(place);
   if (ending == nullptr || !ending->device) return 0;
   const TaskExtra* extra = tasks_.find_extra(place);
-  const std::uint32_t ended_badly = task.failures + (extra == nullptr ? 0 : extra->lost);
+  const std::uint32_t ended_badly = extra == nullptr ? 0 : extra->failures + extra->lost;
   const bool counted = task.status == TaskStatus::Failed || task.status == TaskStatus::Timeout;
   return counted ? std::max(ended_badly, 1u) : ended_badly + 1;
 }
@@ -167,7 +167,7 @@ void Scheduler::check_invariants(Now now) const {
       const Attempt& attempt = attempts_[at];
       RC_ASSERT(attempt.device == place && attempt.previous == last);
       RC_ASSERT(attempts_.find(attempt.id) == at);
-      RC_ASSERT(tasks_[attempt.task].attempt == at);
+      RC_ASSERT(tasks_.attempt(attempt.task) == at);
       const TaskStatus status = tasks_[attempt.task].status;
       RC_ASSERT(attempt.current == (status == TaskStatus::Assigned || status == TaskStatus::Running));
       expected += attempt.expected_us;

@@ -30,7 +30,7 @@ void Scheduler::recorded(const Record& record, StorePosition position, Effects& 
       if (resident_bytes_ + results_bytes_ > config_.memory_budget) let_go_of_payload(record.task);
       break;
     case Record::Kind::Dispatched:
-      if (task.attempt) attempts_[task.attempt].stored = position;
+      if (const AttemptIndex attempt = tasks_.attempt(record.task)) attempts_[attempt].stored = position;
       break;
     case Record::Kind::Retried:
     case Record::Kind::Requeued: {
@@ -144,7 +144,7 @@ void Scheduler::restore_submitted(const Restored& record) {
   Task& task = tasks_[place];
   task.restored = true;
   task.spec = spec;
-  task.created_at = report.created_at;
+  task.set_created_at(report.created_at);
   task.stored = record.position;
   const ByteView payload = report.payload.value_or(ByteView());
   const bool keep = loading_ == Loading::Queue && resident_bytes_ + payload.size() <= config_.memory_budget / 2;
@@ -164,7 +164,7 @@ void Scheduler::restore_dispatched(TaskIndex place, const Restored& record, Now 
     return;
   }
   drop_attempt(place, out);
-  tasks_[place].failures = failures_of(record);
+  tasks_.set_failures(place, failures_of(record));
   if (record.lost > 0) tasks_.extra(place).lost = record.lost;
   const Dispatched dispatched{record.attempt, record.position, note_dispatched_to(record.task.device_id),
                               record.failures + record.lost + 1, record.task.assigned_at};
@@ -205,8 +205,9 @@ void Scheduler::drop_attempt(TaskIndex place, Effects& out) {
     out.released.push_back(at->second.position);
     dispatched_.erase(at);
   }
-  if (!tasks_[place].attempt) return;
-  release(tasks_[place].attempt, out);
+  const AttemptIndex attempt = tasks_.attempt(place);
+  if (!attempt) return;
+  release(attempt, out);
   tasks_.set_status(place, TaskStatus::Queued);
 }
 
@@ -217,7 +218,7 @@ void Scheduler::restore_retried(TaskIndex place, const Restored& record, Now now
     ++unfinished_;
   }
   tasks_.set_status(place, TaskStatus::Queued);
-  tasks_[place].failures = failures_of(record);
+  tasks_.set_failures(place, failures_of(record));
   TaskExtra& extra = tasks_.extra(place);
   if (record.task.error_history != nullptr) extra.errors = *record.task.error_history;
   extra.lost = record.lost;
@@ -234,7 +235,7 @@ void Scheduler::restore_ended(TaskIndex place, const Restored& record, Now now, 
   }
   drop_attempt(place, out);
   Task& task = tasks_[place];
-  task.failures = failures_of(record);
+  tasks_.set_failures(place, failures_of(record));
   if (report.error_history != nullptr && !report.error_history->empty()) {
     tasks_.extra(place).errors = *report.error_history;
   }

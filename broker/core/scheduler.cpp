@@ -26,6 +26,9 @@ TaskStatus status_of(Outcome outcome) {
 // How long a task that was handed back waits, so that it does not go round and round between main and one device.
 constexpr Duration kHandedBackDelay = std::chrono::milliseconds(100);
 
+// How many items ahead memory is asked for.
+constexpr std::size_t kFetchAhead = 8;
+
 // A limit that was lowered must not hold up everything else.
 constexpr std::size_t kExpiredAtOnceMax = 4'096;
 
@@ -82,6 +85,9 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
   std::vector<TaskIndex> added;
   added.reserve(batch.tasks.size());
   for (std::size_t i = 0; i < batch.tasks.size(); ++i) {
+    if (i + kFetchAhead < batch.tasks.size() && batch.tasks[i + kFetchAhead].id) {
+      tasks_.fetch(*batch.tasks[i + kFetchAhead].id);
+    }
     const SubmitItem& item = batch.tasks[i];
     const SpecIndex spec = specs[item.spec];
     const TaskId id = item.id ? *item.id : Uuid::random(rng_.next(), rng_.next());
@@ -105,7 +111,7 @@ std::variant<SubmitOutcome, BatchError> Scheduler::submit(const Submit& batch, W
     const TaskIndex place = tasks_.add(id);
     Task& task = tasks_[place];
     task.spec = spec;
-    task.created_at = now.wall;
+    task.set_created_at(now.wall);
     task.payload = Payload(item.payload);
     task.watcher = watcher;
     if (!item.metadata.empty()) tasks_.extra(place).metadata = Blob(item.metadata);
@@ -142,11 +148,11 @@ std::optional<bool> Scheduler::cancel(const TaskId& id, Now now, Effects& out) {
   if (!place) return std::nullopt;
   Task& task = tasks_[place];
   if (is_final(task.status)) return false;
-  if (task.attempt) {
-    Attempt& attempt = attempts_[task.attempt];
+  if (const AttemptIndex held = tasks_.attempt(place)) {
+    Attempt& attempt = attempts_[held];
     const Attempt copy = attempt;
     if (attempt.assign == kNotSent) {
-      release(task.attempt, out);
+      release(held, out);
     } else {
       attempt.current = false;
       out.stops.push_back({attempt.device, attempt.id});
@@ -215,8 +221,11 @@ void Scheduler::note_error(TaskIndex place, const Attempt& attempt, Outcome outc
 }
 
 void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, Effects& out) {
+  attempts_.fetch(item.attempt);
+  devices_.fetch(device);
   heard(device, now);
   const AttemptIndex place = attempts_.find(item.attempt);
+  if (place) tasks_.fetch(attempts_[place].task);
   if (!owns(device, place) || tasks_[attempts_[place].task].id != item.task) {
     ++counters_.results_stale;  // of an attempt we gave up: expected, not an error
     has_ended(device, item.attempt);
@@ -268,17 +277,17 @@ void Scheduler::finished(DeviceIndex device, const FinishedItem& item, Now now, 
 }
 
 void Scheduler::fail_attempt(TaskIndex place, const Attempt& attempt, const FinishedItem& item, Now now, Effects& out) {
-  Task& task = tasks_[place];
-  if (task.failures < UINT16_MAX) ++task.failures;
+  const std::uint32_t failures = std::min<std::uint32_t>(tasks_.failures(place) + 1, UINT16_MAX);
+  tasks_.set_failures(place, failures);
   note_error(place, attempt, item.outcome, false, item.error_message, now);
   const std::uint32_t retries = spec(place).requirements.retries();
-  if (item.outcome != Outcome::FailedPermanently && task.failures <= retries) {
+  if (item.outcome != Outcome::FailedPermanently && failures <= retries) {
     ++counters_.retried;
-    const Duration delay = retry_delay(task.failures);
+    const Duration delay = retry_delay(failures);
     tasks_.extra(place).avoid = attempt.device;
     tasks_.extra(place).avoid_until = now.monotonic + delay + config_.avoid_for;
     retry_later(place, delay, now, out);
-    out.records.push_back({Record::Kind::Retried, place, task.id, 0});
+    out.records.push_back({Record::Kind::Retried, place, tasks_[place].id, 0});
     return;
   }
   const bool used_up = item.outcome != Outcome::FailedPermanently && retries > 0;
@@ -295,7 +304,7 @@ void Scheduler::end(TaskIndex place, TaskStatus status, const char* reason, cons
   ending.ended_at = now.monotonic;
   if (attempt != nullptr) {
     ending.device = attempt->device;
-    if (!tasks_[place].attempt) ++devices_[attempt->device].tasks;  // its release has counted it out
+    if (!tasks_.attempt(place)) ++devices_[attempt->device].tasks;  // its release has counted it out
     ending.assigned_at = attempt->assigned_wall;
     ending.started_at = attempt->started_wall;
   }
@@ -331,9 +340,9 @@ std::optional<bool> Scheduler::retry(const TaskId& id, Now /*now*/, Effects& out
   Task& task = tasks_[place];
   if (task.status != TaskStatus::Failed && task.status != TaskStatus::Timeout) return false;
   drop_ending(place, out);
-  task.failures = 0;
   if (task.extra != 0) {
     TaskExtra& extra = tasks_.extra(place);
+    extra.failures = 0;
     extra.lost = 0;
     extra.avoid = {};
   }
@@ -381,7 +390,7 @@ void Scheduler::drop_ending(TaskIndex place, Effects& out) {
 
 void Scheduler::forget(TaskIndex place, Effects& out) {
   const Task& task = tasks_[place];
-  RC_ASSERT(!task.attempt);
+  RC_ASSERT(!tasks_.attempt(place));
   drop_ending(place, out);
   resident_bytes_ -= task.payload.resident();
   if (task.stored != 0) out.released.push_back(task.stored);
@@ -410,12 +419,18 @@ void Scheduler::expire_history(Now now, Effects& out) {
   for (std::size_t n = 0; n < kExpiredAtOnceMax && history_.size() > kept && over(); ++n) {
     const Ended oldest = history_.front();
     if (oldest.at == now.monotonic) break;  // its watchers are still to be told
+    // What goes after it, in this turn or the next.
+    if (history_.size() > 2 * kFetchAhead) {
+      tasks_.fetch(history_[2 * kFetchAhead].task);
+      tasks_.fetch_parts(history_[kFetchAhead].task);
+      if (const Ending* ending = tasks_.find_ending(history_[kFetchAhead / 2].task)) ending->data.fetch();
+    }
     history_.pop_front();
     if (absent_results_ > 0) --absent_results_;
     const Task& task = tasks_[oldest.task];
     if (task.sequence != oldest.sequence || !is_final(task.status)) continue;
     if (tasks_.find_ending(oldest.task)->ended_at != oldest.at) continue;  // retried since, and ended again
-    if (task.attempt) {  // cancelled, and its device has not said yet that it stopped
+    if (tasks_.attempt(oldest.task)) {  // cancelled, and its device has not said yet that it stopped
       tasks_.ending(oldest.task).ended_at = now.monotonic;
       history_.push_back({oldest.task, oldest.sequence, now.monotonic});
       ++kept;

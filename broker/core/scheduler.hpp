@@ -129,7 +129,7 @@ class Scheduler {
   // `tasks`: about how many will come.
   void begin_restore(std::size_t tasks = 0);
   // The task's record will be restored soon.
-  void prefetch(const TaskId& id) const { tasks_.prefetch(id); }
+  void prefetch(const TaskId& id) const { tasks_.fetch(id); }
   void restore(const Restored& record, Now now, Effects& out);
   void restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now);
   void restore_removed(std::string_view device_id);

@@ -19,36 +19,44 @@ std::uint32_t hash_of(const TaskId& id) {
 TaskTable::TaskTable() : by_id_(kSlotsFirst) {}
 
 std::size_t TaskTable::slot_of(const TaskId& id, std::uint32_t hash) const {
-  const std::size_t mask = by_id_.size() - 1;
-  std::size_t slot = hash & mask;
-  while (by_id_[slot].task && (by_id_[slot].hash != hash || tasks_[by_id_[slot].task].id != id))
-    slot = (slot + 1) & mask;
+  std::size_t slot = home_of(hash);
+  while (by_id_[slot].task && (by_id_[slot].hash != hash || tasks_[by_id_[slot].task].id != id)) {
+    if (++slot == by_id_.size()) slot = 0;
+  }
   return slot;
 }
 
 void TaskTable::grow(std::size_t slots) {
-  std::vector<Slot> old(slots);
+  std::vector<Slot, TableAllocator<Slot>> old(slots);
   old.swap(by_id_);
-  const std::size_t mask = by_id_.size() - 1;
   for (const Slot& moved : old) {
     if (!moved.task) continue;
-    std::size_t slot = moved.hash & mask;
-    while (by_id_[slot].task) slot = (slot + 1) & mask;
+    std::size_t slot = home_of(moved.hash);
+    while (by_id_[slot].task) {
+      if (++slot == by_id_.size()) slot = 0;
+    }
     by_id_[slot] = moved;
   }
 }
 
 void TaskTable::reserve(std::size_t tasks) {
-  const std::size_t slots = std::bit_ceil(tasks * 3 / 2 + 1);
+  const std::size_t slots = tasks + tasks / 3 + 2;
   if (slots > by_id_.size()) grow(slots);
 }
 
-void TaskTable::prefetch(const TaskId& id) const { __builtin_prefetch(&by_id_[hash_of(id) & (by_id_.size() - 1)]); }
+void TaskTable::fetch(const TaskId& id) const { prefetch(&by_id_[home_of(hash_of(id))]); }
+
+void TaskTable::fetch_parts(TaskIndex place) const {
+  const Task& task = tasks_[place];
+  fetch(task.id);
+  task.payload.fetch();
+  if (task.link_is == Task::Link::Ending) prefetch_object(endings_[{task.link}]);
+}
 
 TaskIndex TaskTable::find(const TaskId& id) const { return by_id_[slot_of(id, hash_of(id))].task; }
 
 TaskIndex TaskTable::add(const TaskId& id, std::uint64_t sequence) {
-  if ((by_id_used_ + 1) * 3 > by_id_.size() * 2) grow(by_id_.size() * 2);
+  if ((by_id_used_ + 1) * 4 > by_id_.size() * 3) grow(by_id_.size() + by_id_.size() / 4);
   const TaskIndex place = tasks_.add();
   Task& task = tasks_[place];
   task.id = id;
@@ -73,28 +81,37 @@ TaskIndex TaskTable::add(const TaskId& id, std::uint64_t sequence) {
   return place;
 }
 
+void TaskTable::drop_from_page(const Task& task) {
+  const std::uint64_t number = task.sequence / kPage;
+  if (removed_page_ == nullptr || removed_page_number_ != number) {
+    removed_page_ = pages_.find(number)->second.get();
+    removed_page_number_ = number;
+  }
+  removed_page_->tasks[task.sequence % kPage] = TaskIndex{};
+  if (--removed_page_->count > 0) return;
+  if (removed_page_ == newest_page_) newest_page_ = nullptr;
+  removed_page_ = nullptr;
+  pages_.erase(number);
+}
+
 void TaskTable::remove(TaskIndex place) {
   Task& task = tasks_[place];
   --by_status_[static_cast<std::size_t>(task.status)];
   if (task.extra != 0) extras_.remove({task.extra});
-  if (task.ending != 0) endings_.remove({task.ending});
-
-  const auto page = pages_.find(task.sequence / kPage);
-  page->second->tasks[task.sequence % kPage] = TaskIndex{};
-  if (--page->second->count == 0) {
-    if (page->second.get() == newest_page_) newest_page_ = nullptr;
-    pages_.erase(page);
-  }
+  if (task.link_is == Task::Link::Ending) endings_.remove({task.link});
+  drop_from_page(task);
 
   // Deletion without tombstones (Knuth, vol. 3, 6.4, algorithm R): what stands behind the hole moves up where it may.
-  const std::size_t mask = by_id_.size() - 1;
+  const std::size_t size = by_id_.size();
+  const auto behind = [size](std::size_t at, std::size_t from) { return at >= from ? at - from : at + size - from; };
   std::size_t hole = slot_of(task.id, hash_of(task.id));
   RC_ASSERT(by_id_[hole].task == place);
   by_id_[hole] = {};
   --by_id_used_;
-  for (std::size_t at = (hole + 1) & mask; by_id_[at].task; at = (at + 1) & mask) {
-    const std::size_t home = by_id_[at].hash & mask;
-    if (((at - home) & mask) < ((at - hole) & mask)) continue;
+  for (std::size_t at = hole;;) {
+    if (++at == size) at = 0;
+    if (!by_id_[at].task) break;
+    if (behind(at, home_of(by_id_[at].hash)) < behind(at, hole)) continue;
     by_id_[hole] = by_id_[at];
     by_id_[at] = {};
     hole = at;
@@ -113,22 +130,46 @@ const TaskExtra* TaskTable::find_extra(TaskIndex place) const {
   return task.extra == 0 ? nullptr : &extras_[{task.extra}];
 }
 
+AttemptIndex TaskTable::attempt(TaskIndex place) const {
+  const Task& task = tasks_[place];
+  if (task.link_is == Task::Link::Attempt) return {task.link};
+  return task.link_is == Task::Link::Ending ? endings_[{task.link}].attempt : AttemptIndex{};
+}
+
+void TaskTable::set_attempt(TaskIndex place, AttemptIndex attempt) {
+  Task& task = tasks_[place];
+  if (task.link_is == Task::Link::Ending) {
+    endings_[{task.link}].attempt = attempt;
+    return;
+  }
+  RC_ASSERT(task.link_is != Task::Link::Next);
+  task.link = attempt.value;
+  task.link_is = attempt ? Task::Link::Attempt : Task::Link::None;
+}
+
 Ending& TaskTable::ending(TaskIndex place) {
   Task& task = tasks_[place];
-  if (task.ending == 0) task.ending = endings_.add().value;
-  return endings_[{task.ending}];
+  if (task.link_is == Task::Link::Ending) return endings_[{task.link}];
+  const AttemptIndex held = attempt(place);
+  task.link = endings_.add().value;
+  task.link_is = Task::Link::Ending;
+  Ending& ending = endings_[{task.link}];
+  ending.attempt = held;
+  return ending;
 }
 
 const Ending* TaskTable::find_ending(TaskIndex place) const {
   const Task& task = tasks_[place];
-  return task.ending == 0 ? nullptr : &endings_[{task.ending}];
+  return task.link_is == Task::Link::Ending ? &endings_[{task.link}] : nullptr;
 }
 
 void TaskTable::drop_ending(TaskIndex place) {
   Task& task = tasks_[place];
-  if (task.ending == 0) return;
-  endings_.remove({task.ending});
-  task.ending = 0;
+  if (task.link_is != Task::Link::Ending) return;
+  const AttemptIndex held = attempt(place);
+  endings_.remove({task.link});
+  task.link_is = Task::Link::None;
+  set_attempt(place, held);
 }
 
 void TaskTable::set_status(TaskIndex place, TaskStatus status) {

@@ -39,6 +39,7 @@ struct Ending {
   bool has_data = false;
   bool absent = false;  // data and output lie in the store only
   DeviceIndex device;
+  AttemptIndex attempt;            // cancelled, and its device has not said yet that it stopped
   std::uint32_t stored_bytes = 0;  // of data and output
   Duration run{};
   WallTime assigned_at{};
@@ -55,6 +56,7 @@ struct Ending {
 struct TaskExtra {
   Blob metadata;
   std::vector<AttemptError> errors;  // the latest kErrorHistoryMax
+  std::uint32_t failures = 0;        // attempts that failed, timed out or crashed
   std::uint32_t lost = 0;            // attempts that ended with their device
   DeviceIndex avoid;                 // the device of the latest failure: another one is preferred,
   TimePoint avoid_until{};           // until then
@@ -63,28 +65,38 @@ struct TaskExtra {
 };
 constexpr std::size_t kErrorHistoryMax = 20;
 
-// A queued task is this record, its payload, its entry in the index by ID and its four bytes in the order of
-// submission: about 100 bytes and the payload.
+// A queued task is this record, one cache line; its payload; its entry in the index by ID; and its four bytes in the
+// order of submission: less than 100 bytes and the payload.
 struct Task {
   TaskId id;
   std::uint64_t sequence = 0;  // order of submission, from 1
-  WallTime created_at{};
   Payload payload;
   StorePosition stored = 0;  // of the record of its submission, where the payload is
   SpecIndex spec;
-  TaskIndex queue_previous;  // neighbours in its lane, while it waits there
-  TaskIndex queue_next;
-  AttemptIndex attempt;  // the current one, while assigned or running
   std::uint32_t extra = 0;
-  std::uint32_t ending = 0;
   Watcher watcher = 0;
-  std::uint16_t failures = 0;  // attempts that failed, timed out or crashed
-  TaskStatus status = TaskStatus::Pending;
+  // What it is tied to at the moment: the next in its lane, its attempt or its ending (which keeps the attempt, if
+  // there is one yet).
+  enum class Link : std::uint8_t { None, Next, Attempt, Ending };
+  std::uint32_t link = 0;
+
+  // One word: when it was created (microseconds since 1970, for two centuries and more), and what is small.
+  std::uint64_t created_us : 54 = 0;
+  Link link_is : 2 = Link::None;
+  TaskStatus status : 4 = TaskStatus::Pending;
   bool delayed : 1 = false;   // queued, but waits for its retry's time
   bool returned : 1 = false;  // queued in its lane's set of those that regained their place
   bool restored : 1 = false;  // of an earlier run of main
+
+  WallTime created_at() const {
+    return WallTime(Duration(static_cast<std::int64_t>(std::uint64_t{created_us} << 10) >> 10));
+  }
+  void set_created_at(WallTime at) {
+    created_us = static_cast<std::uint64_t>(at.time_since_epoch().count()) & ((std::uint64_t{1} << 54) - 1);
+  }
+  TaskIndex queue_next() const { return {link_is == Link::Next ? link : 0}; }
 };
-static_assert(sizeof(Task) == 80);
+static_assert(sizeof(Task) == kCacheLine);
 
 class TaskTable {
  public:
@@ -99,9 +111,12 @@ class TaskTable {
   void remove(TaskIndex task);
   // So many will come: the index by ID need not grow on the way.
   void reserve(std::size_t tasks);
-  // The task of this ID will be asked for soon.
-  void prefetch(const TaskId& id) const;
   TaskIndex find(const TaskId& id) const;
+
+  // What is about to be used, ahead of time: the place of an ID in the index; a task's record; what its record names.
+  void fetch(const TaskId& id) const;
+  void fetch(TaskIndex task) const { prefetch(&tasks_[task]); }
+  void fetch_parts(TaskIndex task) const;
 
   Task& operator[](TaskIndex task) { return tasks_[task]; }
   const Task& operator[](TaskIndex task) const { return tasks_[task]; }
@@ -109,6 +124,16 @@ class TaskTable {
 
   TaskExtra& extra(TaskIndex task);  // made when there is none
   const TaskExtra* find_extra(TaskIndex task) const;
+  std::uint32_t failures(TaskIndex task) const {
+    const TaskExtra* extra = find_extra(task);
+    return extra == nullptr ? 0 : extra->failures;
+  }
+  void set_failures(TaskIndex task, std::uint32_t failures) {
+    if (failures != 0 || tasks_[task].extra != 0) extra(task).failures = failures;
+  }
+  // The current attempt, while it is assigned or running; of a cancelled task until its device says that it stopped.
+  AttemptIndex attempt(TaskIndex task) const;
+  void set_attempt(TaskIndex task, AttemptIndex attempt);
   Ending& ending(TaskIndex task);  // made when there is none
   const Ending* find_ending(TaskIndex task) const;
   void drop_ending(TaskIndex task);
@@ -158,8 +183,12 @@ class TaskTable {
     std::uint32_t count = 0;
   };
 
+  std::size_t home_of(std::uint32_t hash) const {
+    return static_cast<std::size_t>(std::uint64_t{hash} * by_id_.size() >> 32);
+  }
   std::size_t slot_of(const TaskId& id, std::uint32_t hash) const;
   void grow(std::size_t slots);
+  void drop_from_page(const Task& task);
 
   Slab<Task, TaskIndex> tasks_;
   Slab<TaskExtra, Index<struct ExtraTag>> extras_;
@@ -167,14 +196,17 @@ class TaskTable {
   std::map<std::uint64_t, std::unique_ptr<Page>> pages_;
   Page* newest_page_ = nullptr;
   std::uint64_t newest_page_number_ = 0;
+  Page* removed_page_ = nullptr;  // the latest that one was removed from: the next is in it, nearly always
+  std::uint64_t removed_page_number_ = 0;
   std::uint64_t next_sequence_ = 1;
   std::array<std::uint64_t, kTaskStatusCount> by_status_{};
-  // Open addressing with linear probing; at most 2/3 full. 0 is a free slot.
+  // Open addressing with linear probing, in the order of the hashes; at most 3/4 full, and grown by a quarter, so that
+  // ten to fourteen bytes are enough for a task.
   struct Slot {
     TaskIndex task;
     std::uint32_t hash = 0;  // of its ID, so that a look-up touches no other task's record
   };
-  std::vector<Slot> by_id_;
+  std::vector<Slot, TableAllocator<Slot>> by_id_;
   std::size_t by_id_used_ = 0;
 };
 

@@ -65,8 +65,10 @@ void Broker::append_records() {
       const core::Task& task = scheduler_.task(record.task);
       const core::TaskExtra* extra = scheduler_.tasks().find_extra(record.task);
       stored.of = task.stored;
-      stored.failures = task.failures;
-      if (extra != nullptr) stored.lost = extra->lost;
+      if (extra != nullptr) {
+        stored.failures = extra->failures;
+        stored.lost = extra->lost;
+      }
       switch (record.kind) {
         case core::Record::Kind::Submitted:
           stored.of = 0;
@@ -74,11 +76,12 @@ void Broker::append_records() {
           stored.task.spec = &scheduler_.spec(record.task);
           stored.task.payload = task.payload.view();
           if (extra != nullptr) stored.task.metadata = extra->metadata.view();
-          stored.task.created_at = task.created_at;
+          stored.task.created_at = task.created_at();
           break;
         case core::Record::Kind::Dispatched: {
-          if (!task.attempt) continue;
-          const core::Attempt& attempt = scheduler_.attempt(task.attempt);
+          const core::AttemptIndex place = scheduler_.tasks().attempt(record.task);
+          if (!place) continue;
+          const core::Attempt& attempt = scheduler_.attempt(place);
           stored.attempt = attempt.id;
           stored.task.device_id = scheduler_.device(attempt.device).capabilities.device_id;
           stored.task.assigned_at = attempt.assigned_wall;

@@ -244,7 +244,7 @@ bool Auditor::was_decided(const Assign& assign) const {
 void Auditor::on_loading(const core::Scheduler& scheduler) {
   attempted_.clear();
   scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
-    if (scheduler.task(task).attempt) attempted_.push_back(task);
+    if (scheduler.tasks().attempt(task)) attempted_.push_back(task);
     return true;
   });
   given_.clear();
@@ -256,7 +256,7 @@ void Auditor::note_decided(const core::Scheduler& scheduler) {
   decided_.clear();
   if (!durable_) return;
   for (const core::TaskIndex place : attempted_) {
-    const core::Attempt& attempt = scheduler.attempt(scheduler.task(place).attempt);
+    const core::Attempt& attempt = scheduler.attempt(scheduler.tasks().attempt(place));
     if (attempt.assign == core::kNotSent) marks_.hit("payload fetched from the store");
     decided_.insert(attempt.id);
   }

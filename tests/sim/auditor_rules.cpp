@@ -69,7 +69,7 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
   attempted_.clear();
   scheduler.tasks().newest_first(0, [&](core::TaskIndex task) {
     const core::Task& record = scheduler.task(task);
-    if (record.attempt) attempted_.push_back(task);
+    if (scheduler.tasks().attempt(task)) attempted_.push_back(task);
     if (record.status != TaskStatus::Queued) return true;
     TaskReport report = scheduler.report(task, false, false);
     const bool paused = is_paused(report.spec->type);
@@ -114,7 +114,7 @@ void Auditor::on_turn(const core::Scheduler& scheduler, Now now) {
 Auditor::Reserved Auditor::reserved(const core::Scheduler& scheduler) const {
   Reserved out;
   for (const core::TaskIndex task : attempted_) {
-    const core::Attempt& attempt = scheduler.attempt(scheduler.task(task).attempt);
+    const core::Attempt& attempt = scheduler.attempt(scheduler.tasks().attempt(task));
     // What a former main recorded may have been given back since: its device says so when it comes.
     const bool former = attempt.id.value() >> kAttemptCounterBits < static_cast<std::uint64_t>(starts_);
     if (former && !scheduler.device(attempt.device).connected) continue;
@@ -202,7 +202,7 @@ void Auditor::check_turns(const core::Scheduler& scheduler, const std::vector<Ta
   std::uint64_t newest = newest_attempt_;
   for (const core::TaskIndex place : attempted_) {
     const core::Task& task = scheduler.task(place);
-    const core::Attempt& attempt = scheduler.attempt(task.attempt);
+    const core::Attempt& attempt = scheduler.attempt(scheduler.tasks().attempt(place));
     if (attempt.id.value() <= newest_attempt_) continue;
     newest = std::max(newest, attempt.id.value());
     served.push_back({task.id, &scheduler.spec(place), &scheduler.device(attempt.device).capabilities});

@@ -68,6 +68,43 @@ TEST(Why, ATaskThatRunsOrIsFinalSaysSo) {
   EXPECT_EQ(why(cluster, task).reason, "");
 }
 
+TEST(Why, PlaceInLineIsExactWhateverLeftTheLineAndCameBack) {
+  Cluster cluster;
+  Rng rng(5);
+  cluster.join("a", 1, {"echo", "fold"});
+  cluster.submit(spec_of("echo"));
+  cluster.join("b", 40, {"echo", "fold"});
+  std::vector<TaskId> held;
+  for (int i = 0; i < 40; ++i) held.push_back(cluster.submit(spec_of(rng.below(2) == 0 ? "echo" : "fold")));
+  std::vector<TaskId> line;
+  for (int i = 0; i < 3'000; ++i) line.push_back(cluster.submit(spec_of(rng.below(3) == 0 ? "fold" : "echo")));
+  const auto expect_line = [&] {
+    for (std::size_t i = 0; i < line.size(); ++i) ASSERT_EQ(why(cluster, line[i]).position, i + 1);
+    cluster.scheduler.check_invariants(cluster.now);
+  };
+  const auto cancel_some = [&](std::size_t count) {
+    for (std::size_t n = 0; n < count; ++n) {
+      // The first, the last, or any.
+      const std::uint64_t which = rng.below(10);
+      const std::size_t at = which == 0 ? 0 : which == 1 ? line.size() - 1 : rng.below(line.size());
+      ASSERT_TRUE(cluster.cancel(line[at]));
+      line.erase(line.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+  };
+  cancel_some(2'000);
+  expect_line();
+  cluster.scheduler.left(cluster.scheduler.find_device("b"), cluster.now, cluster.effects);
+  cluster.settle();
+  line.insert(line.begin(), held.begin(), held.end());
+  expect_line();
+  cancel_some(line.size() - 100);
+  expect_line();
+  for (int i = 0; i < 100; ++i) line.push_back(cluster.submit(spec_of("fold")));
+  expect_line();
+  cancel_some(line.size());
+  cluster.scheduler.check_invariants(cluster.now);
+}
+
 TEST(Why, PlaceInLineCountsThoseThatCompete) {
   Cluster cluster;
   cluster.join("a");

@@ -4,6 +4,7 @@
 
 #include "broker/core/attempts.hpp"
 #include "broker/core/blob.hpp"
+#include "broker/core/payload.hpp"
 
 namespace retire::core {
 namespace {
@@ -25,6 +26,44 @@ TEST(Slab, KeepsAddressesWhileItGrows) {
   int* address = &slab[first];
   for (int i = 0; i < 5'000; ++i) slab.add();
   EXPECT_EQ(address, &slab[first]);
+}
+
+TEST(Slab, MakesAndEndsEachObjectOnce) {
+  static int alive = 0;
+  struct Counted {
+    Counted() { ++alive; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = default;
+    ~Counted() { --alive; }
+    char bytes[kHugePage / 8 + 1] = {};  // few of them to a chunk
+  };
+  {
+    Slab<Counted, TaskIndex> slab;
+    EXPECT_EQ(alive, 0);
+    for (int i = 0; i < 20; ++i) slab.add();
+    slab.remove({3});
+    slab.add();
+    EXPECT_EQ(alive, 21) << "and the one at place 0";
+  }
+  EXPECT_EQ(alive, 0);
+}
+
+TEST(Payload, KeepsBytesOfEverySize) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{64}, (std::size_t{1} << 18) - 2,
+                                 (std::size_t{1} << 18) - 1, std::size_t{1} << 18, Payload::kBytesMax}) {
+    std::string bytes(size, 'x');
+    if (size > 0) bytes.back() = 'y';
+    Payload payload(bytes);
+    EXPECT_TRUE(payload.view() == bytes);
+    EXPECT_TRUE(payload.is(bytes));
+    EXPECT_EQ(payload.size(), size);
+    EXPECT_EQ(payload.resident(), size);
+    payload.drop();
+    EXPECT_EQ(payload.size(), size);
+    EXPECT_EQ(payload.resident(), 0u);
+    EXPECT_TRUE(payload.is(bytes));
+    EXPECT_FALSE(payload.is(bytes + 'z'));
+  }
 }
 
 TEST(Bits, FindsWhatIsCommonFromAnyStart) {

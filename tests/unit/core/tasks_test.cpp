@@ -44,6 +44,35 @@ TEST(TaskTable, WalksFromTheNewestAndSkipsHoles) {
   EXPECT_EQ(older, 500u) << "sequences 1 to 500";
 }
 
+TEST(TaskTable, ACancelledTaskKeepsItsAttemptBesideItsEnding) {
+  TaskTable table;
+  const TaskIndex task = table.add(TaskId(1, 1));
+  EXPECT_FALSE(table.attempt(task));
+  table.set_attempt(task, AttemptIndex{7});
+  EXPECT_EQ(table.attempt(task), AttemptIndex{7});
+  EXPECT_EQ(table.find_ending(task), nullptr);
+  table.ending(task).stored_bytes = 3;
+  EXPECT_EQ(table.attempt(task), AttemptIndex{7});
+  table.set_attempt(task, {});
+  EXPECT_FALSE(table.attempt(task));
+  EXPECT_EQ(table.find_ending(task)->stored_bytes, 3u);
+  table.set_attempt(task, AttemptIndex{8});
+  table.drop_ending(task);
+  EXPECT_EQ(table.find_ending(task), nullptr);
+  EXPECT_EQ(table.attempt(task), AttemptIndex{8});
+}
+
+TEST(TaskTable, KeepsTheTimeOfCreation) {
+  TaskTable table;
+  const TaskIndex task = table.add(TaskId(1, 1));
+  for (const std::int64_t us : {std::int64_t{0}, std::int64_t{1}, std::int64_t{-1}, std::int64_t{1'700'000'000'123'456},
+                                std::int64_t{7'000'000'000'000'000}}) {
+    table[task].set_created_at(WallTime(Duration(us)));
+    EXPECT_EQ(table[task].created_at(), WallTime(Duration(us)));
+    EXPECT_EQ(table[task].status, TaskStatus::Pending);
+  }
+}
+
 TEST(TaskTable, CountsByStatus) {
   TaskTable table;
   const TaskIndex task = table.add(TaskId(1, 1));
