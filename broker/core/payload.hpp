@@ -93,7 +93,8 @@ class Payload {
   }
   // Whether these are its bytes. Of an absent one by size and hash: wrong once in 10^11 times.
   bool is(std::string_view bytes) const {
-    return is_absent() && !bytes.empty() ? word_ == absent_word(bytes) : view() == bytes;
+    if (bytes.size() != size()) return false;
+    return is_absent() ? word_ == absent_word(bytes) : view() == bytes;
   }
   // Lets go of the bytes. Precondition: the store has them.
   void drop() {
