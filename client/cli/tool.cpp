@@ -4,6 +4,7 @@
 
 #include "client/cli/ask.hpp"
 #include "client/cli/logs.hpp"
+#include "client/cli/plugin_tool.hpp"
 #include "client/cli/programs.hpp"
 #include "client/cli/session.hpp"
 #include "client/cli/show.hpp"
@@ -24,6 +25,7 @@ struct Options {
   std::optional<std::string> role;
   std::uint64_t limit = 100;
   bool follow = false;
+  PluginOptions plugin;
 };
 
 // What comes with a later step: known, so that it is not taken for a mistake.
@@ -93,6 +95,8 @@ void declare(config::Flags& flags, Options& o) {
   };
   with_type("pause", "hand out no more tasks; what was not begun comes back");
   with_type("resume", "hand out tasks again");
+
+  declare_plugin(flags, o.plugin);
 }
 
 Status print(const Options& o, const World& world, const std::vector<std::string>& verbs, Ask& ask) {
@@ -178,9 +182,7 @@ Exit run_tool(const std::vector<std::string>& arguments, const World& world) {
     const auto not_yet = [&](const std::string& what) {
       return fail(world, kProgram, {ErrorCode::Invalid, what + " is not built yet (see " + kProgram + " --help)"});
     };
-    for (const char* verb : {"http", "plugin"}) {
-      if (arguments[0] == verb) return not_yet(verb);
-    }
+    if (arguments[0] == "http") return not_yet("http");
     for (const Later& later : kLater) {
       if (arguments.size() > 1 && arguments[0] == later.noun && arguments[1] == later.verb) {
         return not_yet(std::string(later.noun) + " " + later.verb);
@@ -198,6 +200,9 @@ Exit run_tool(const std::vector<std::string>& arguments, const World& world) {
     return fail(
         world, kProgram,
         {ErrorCode::Invalid, "write the verb \"" + parsed.value().verbs[0] + "\" first, and its flags behind it"});
+  }
+  if (const auto& verbs = parsed.value().verbs; verbs[0] == "plugin") {
+    return finish(world, kProgram, run_plugin(verbs[1], o.plugin, o.session.json, world));
   }
   const auto client = connect(world, kProgram, o.to, o.session);
   if (!client.ok()) return fail(world, kProgram, client.error());

@@ -32,7 +32,9 @@ struct CommandLine::Builder {
       } else {
         option = app.add_option(flag->positional_ ? flag->name_ : "--" + flag->name_);
         if (flag->bare_) option->expected(0, 1);
-        option->allow_extra_args(false);  // each occurrence takes one value, and "[1,2]" is one
+        // Each occurrence takes one value, and "[1,2]" is one; but for arguments without a name, of which any number
+        // may come.
+        option->allow_extra_args(flag->positional_ && flag->kind_ == Kind::List);
       }
       option->multi_option_policy(flag->kind_ == Kind::List ? CLI::MultiOptionPolicy::TakeAll
                                                             : CLI::MultiOptionPolicy::TakeLast);

@@ -91,6 +91,8 @@ Result<PrivateKey> PrivateKey::read(const std::filesystem::path& file) {
   ready();
   const Result<OpenFile> open = open_key(file);
   if (!open.ok()) return open.error();
+  PrivateKey key;
+  if (const Status read = read_key(open.value(), file, kPrivateHead, key.seed_); !read.ok()) return read.error();
   const struct stat& info = open.value().info();
   if (!is_owned_well(info)) {
     return unusable(file, "owned by user " + std::to_string(info.st_uid) + ", neither root nor this program's user");
@@ -100,8 +102,6 @@ Result<PrivateKey> PrivateKey::read(const std::filesystem::path& file) {
         file, "mode " + mode_text(info.st_mode) +
                   ": others than its owner may use it (chmod 600; if somebody may have read it, make another key)");
   }
-  PrivateKey key;
-  if (const Status read = read_key(open.value(), file, kPrivateHead, key.seed_); !read.ok()) return read.error();
   PublicKey::Bytes ignored;
   crypto_sign_seed_keypair(ignored.data(), key.secret_.data(), key.seed_.data());
   return key;

@@ -69,6 +69,8 @@ static const rc_handler kHandlers[] = {
     {"c_upper", "Gives a text back in capital letters", 0, "{\"type\":\"string\"}", create, run, destroy},
     {NULL, NULL, 0, NULL, NULL, NULL, NULL}};
 
+RC_PLUGIN_MANIFEST("{\"limits\": {\"memory_mb\": 256, \"processes\": 16}}");
+
 static const rc_plugin kPlugin = {RC_PLUGIN_ABI, sizeof(rc_plugin), sizeof(rc_handler), "c_upper", "1.0.0", kHandlers};
 
 const rc_plugin* rc_plugin_get(void) { return &kPlugin; }

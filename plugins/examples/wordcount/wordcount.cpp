@@ -47,6 +47,23 @@ class SlowCount {
 
 }  // namespace
 
+RC_PLUGIN_MANIFEST(R"({
+  "limits": {"memory_mb": 512},
+  "handlers": {
+    "word_count": {
+      "type": "object", "required": ["text"], "additionalProperties": false,
+      "properties": {"text": {"type": "string"}}
+    },
+    "slow_count": {
+      "type": "object", "required": ["to"], "additionalProperties": false,
+      "properties": {
+        "to": {"type": "integer", "minimum": 1, "maximum": 1000000},
+        "delay": {"type": ["number", "null"], "minimum": 0, "maximum": 60}
+      }
+    }
+  }
+})");
+
 RC_PLUGIN("wordcount", "1.0.0",
           rc::handler("word_count", "Counts the words of a text",
                       [](const msgpack::object& payload, rc::Context& context) {

@@ -354,6 +354,25 @@ TEST(Verbs, AreReadWithTheFlagsOfAllLevels) {
   EXPECT_EQ(v.common.log_level, "debug");
 }
 
+TEST(Verbs, TakeAnyNumberOfArgumentsWhereAListIsDeclared) {
+  std::vector<std::string> files;
+  std::vector<std::string> keys;
+  const auto parse = [&](const std::vector<std::string>& arguments) {
+    files.clear();
+    keys.clear();
+    Flags flags("tool", "Does.");
+    Flags& sign = flags.verb("sign", "signs");
+    sign.positional("file", files, "files").required();
+    sign.add("key", keys, "keys");
+    return flags.parse(arguments, {});
+  };
+  ASSERT_TRUE(parse({"sign", "a", "--key", "k", "b", "--key", "l", "c,d"}).ok());
+  EXPECT_THAT(files, ElementsAre("a", "b", "c,d"));
+  EXPECT_THAT(keys, ElementsAre("k", "l"));
+  EXPECT_FALSE(parse({"sign", "--key", "k"}).ok());
+  EXPECT_FALSE(parse({"sign", "a", "--unknown"}).ok());
+}
+
 TEST(Verbs, TakeArgumentsAndFlagsInFront) {
   Verbs v;
   const auto parsed = v.flags.parse({"--json", "task", "show", "abc"}, {{"RETIRE_CLUSTER_LIMIT", "x"}});
