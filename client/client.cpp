@@ -56,6 +56,7 @@ TaskResult TaskResult::copy(const ResultItem& item, std::string_view device) {
   out.error_message = item.error_message;
   out.traceback = item.traceback;
   out.logs = item.logs;
+  out.plugin = item.plugin;
   return out;
 }
 
@@ -70,6 +71,7 @@ ResultItem TaskResult::view() const {
   out.error_message = error_message;
   out.traceback = traceback;
   out.logs = logs;
+  out.plugin = plugin;
   return out;
 }
 

@@ -46,7 +46,8 @@ struct TaskResult {
   Duration run{};
   std::string error_message;
   std::string traceback;
-  std::string logs;  // msgpack array of log lines; empty: none
+  std::string logs;    // msgpack array of log lines; empty: none
+  std::string plugin;  // what ran it: "NAME VERSION sha256:HEX"; empty: not known
 
   static TaskResult copy(const ResultItem& item, std::string_view device);
   ResultItem view() const;  // points into *this; without the device

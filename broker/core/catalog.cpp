@@ -202,6 +202,7 @@ ProfileIndex Catalog::intern_profile(const Capabilities& capabilities) {
   offered.device_id.clear();
   offered.version.clear();
   offered.refused_plugins.clear();
+  offered.plugins.clear();
   offered.slots = 1;
   offered.resources = effective_resources(capabilities);
   const std::uint64_t hash = hash_profile(offered);

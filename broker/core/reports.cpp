@@ -34,6 +34,7 @@ TaskReport Scheduler::report(TaskIndex place, bool with_payload, bool with_resul
       out.has_result = true;
       if (ending->has_data) out.result_data = ending->data.view();
       out.run = ending->run;
+      if (ending->plugin != nullptr) out.plugin = *ending->plugin;
       if (ending->output != nullptr) {
         out.error_message = ending->output->error_message.view();
         out.traceback = ending->output->traceback.view();

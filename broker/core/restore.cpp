@@ -252,6 +252,7 @@ void Scheduler::restore_ended(TaskIndex place, const Restored& record, Now now, 
       static_cast<std::uint32_t>(report.result_data.value_or("").size() + report.error_message.size() +
                                  report.traceback.size() + report.logs.size());
   ending.run = report.run;
+  ending.plugin = plugin_names_.intern(report.plugin);
   ending.reason = reason_of(report.reason);
   ending.assigned_at = report.assigned_at;
   ending.started_at = report.started_at;

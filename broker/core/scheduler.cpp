@@ -310,6 +310,7 @@ void Scheduler::end(TaskIndex place, TaskStatus status, const char* reason, cons
   }
   if (item != nullptr) {
     ending.run = item->run;
+    ending.plugin = plugin_names_.intern(item->plugin);
     ending.has_data = item->data.has_value();
     if (item->data) ending.data = Blob(*item->data);
     const std::size_t beside = item->error_message.size() + item->traceback.size() + item->logs.size();

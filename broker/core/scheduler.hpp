@@ -316,6 +316,7 @@ class Scheduler {
   Rng rng_;
   Catalog catalog_;
   TaskTable tasks_;
+  PluginNames plugin_names_;
   AttemptTable attempts_;
   DeviceTable devices_;
   ReadyQueue queue_;

@@ -16,6 +16,24 @@ std::uint32_t hash_of(const TaskId& id) {
 
 }  // namespace
 
+PluginName PluginNames::intern(std::string_view name) {
+  if (name.empty()) return nullptr;
+  if (latest_ != nullptr && *latest_ == name) return latest_;
+  const auto found = known_.find(name);
+  PluginName kept = found == known_.end() ? nullptr : found->second.lock();
+  if (kept == nullptr) {
+    if (known_.size() >= tidy_at_) {
+      std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
+      tidy_at_ = std::min(std::max<std::size_t>(2 * known_.size(), 64), kMax);
+      if (known_.size() >= kMax) return nullptr;
+    }
+    kept = std::make_shared<const std::string>(name);
+    known_[*kept] = kept;
+  }
+  latest_ = kept;
+  return kept;
+}
+
 TaskTable::TaskTable() : by_id_(kSlotsFirst) {}
 
 std::size_t TaskTable::slot_of(const TaskId& id, std::uint32_t hash) const {

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "broker/core/blob.hpp"
@@ -32,10 +34,24 @@ struct Output {
   Blob logs;
 };
 
+// Names of what ran tasks: each is kept once, as long as an ending has it. Bounded: beyond that, none is kept.
+using PluginName = std::shared_ptr<const std::string>;
+class PluginNames {
+ public:
+  static constexpr std::size_t kMax = 65'536;
+  PluginName intern(std::string_view name);
+
+ private:
+  std::map<std::string, std::weak_ptr<const std::string>, std::less<>> known_;
+  std::size_t tidy_at_ = 64;
+  PluginName latest_;
+};
+
 // How a task ended; made when it is final.
 struct Ending {
   Blob data;
   std::unique_ptr<Output> output;
+  PluginName plugin;  // what ran its last attempt; null: not known
   bool has_data = false;
   bool absent = false;  // data and output lie in the store only
   DeviceIndex device;

@@ -146,6 +146,7 @@ void Broker::gather_result(Session& session, core::TaskIndex place, const Stored
   item.started_at = ending->started_at;
   item.completed_at = ending->completed_at;
   item.run = ending->run;
+  if (ending->plugin != nullptr) item.plugin = *ending->plugin;
   if (stored != nullptr) {
     item.error_message = stored->error_message;
     item.traceback = stored->traceback;

@@ -14,6 +14,7 @@ constexpr std::uint8_t kGpu = 1;
 constexpr std::uint8_t kInternet = 2;
 constexpr std::uint8_t kAtMostOnce = 4;
 constexpr std::uint8_t kHasData = 1;
+constexpr std::uint8_t kHasPlugin = 2;  // its name follows at the end
 
 std::int64_t us(WallTime time) { return time.time_since_epoch().count(); }
 WallTime wall(std::int64_t value) { return WallTime(Duration(value)); }
@@ -117,11 +118,12 @@ void encode_ended(const Record& record, Position position, std::string& out) {
   const ByteView data = task.result_data.value_or(ByteView());
   const std::size_t size = kEntryHeadBytes + 16 + 1 + 1 + 4 + 4 + 4 * 8 + (2 + task.reason.size()) +
                            (2 + task.device_id.size()) + (4 + data.size()) + (4 + task.error_message.size()) +
-                           (4 + task.traceback.size()) + (4 + task.logs.size()) + errors_bytes(task.error_history);
+                           (4 + task.traceback.size()) + (4 + task.logs.size()) + errors_bytes(task.error_history) +
+                           (task.plugin.empty() ? 0 : 2 + task.plugin.size());
   ByteWriter writer = begin(out, size, static_cast<std::uint8_t>(Kind::Ended), position, record.of);
   put_id(writer, task.id);
   writer.put(static_cast<std::uint8_t>(task.status));
-  writer.put(task.result_data ? kHasData : std::uint8_t{0});
+  writer.put(static_cast<std::uint8_t>((task.result_data ? kHasData : 0) | (task.plugin.empty() ? 0 : kHasPlugin)));
   writer.put(record.failures);
   writer.put(record.lost);
   writer.put(us(task.assigned_at));
@@ -135,14 +137,17 @@ void encode_ended(const Record& record, Position position, std::string& out) {
   writer.sized<std::uint32_t>(task.traceback);
   writer.sized<std::uint32_t>(task.logs);
   put_errors(writer, task.error_history);
+  if (!task.plugin.empty()) writer.sized<std::uint16_t>(task.plugin);
 }
 
-void decode_ended(ByteReader& reader, Record& record) {
+void decode_ended(ByteReader& reader, DecodedRecord& out) {
+  Record& record = out.record;
   TaskReport& task = record.task;
   const auto status = reader.get<std::uint8_t>();
   if (status >= kTaskStatusCount || !is_final(static_cast<TaskStatus>(status))) reader.fail();
   task.status = static_cast<TaskStatus>(status);
-  const bool has_data = (reader.get<std::uint8_t>() & kHasData) != 0;
+  const auto flags = reader.get<std::uint8_t>();
+  const bool has_data = (flags & kHasData) != 0;
   record.failures = reader.get<std::uint32_t>();
   record.lost = reader.get<std::uint32_t>();
   task.assigned_at = wall(reader.get<std::int64_t>());
@@ -157,6 +162,9 @@ void decode_ended(ByteReader& reader, Record& record) {
   task.error_message = reader.sized<std::uint32_t>();
   task.traceback = reader.sized<std::uint32_t>();
   task.logs = reader.sized<std::uint32_t>();
+  get_errors(reader, out.errors);
+  task.error_history = &out.errors;
+  if ((flags & kHasPlugin) != 0) task.plugin = reader.sized<std::uint16_t>();
 }
 
 }  // namespace
@@ -326,11 +334,7 @@ bool decode_record(const EntryHead& head, const TaskSpec* spec, DecodedRecord& o
       get_errors(reader, out.errors);
       record.task.error_history = &out.errors;
       break;
-    case Kind::Ended:
-      decode_ended(reader, record);
-      get_errors(reader, out.errors);
-      record.task.error_history = &out.errors;
-      break;
+    case Kind::Ended: decode_ended(reader, out); break;
     case Kind::Forgotten: break;
     case Kind::Device:
     case Kind::Settings:

@@ -203,6 +203,7 @@ void show_task(const World& world, const Json& task) {
   const Json& result = part(task, "result");
   if (result.is_object() && !result.empty()) {
     lines.add("ran", short_duration(number(result, "execution_time_seconds")));
+    lines.add("plugin", text(result, "plugin"));
     lines.add("result", text(result, "result_data"));
     lines.add("error", text(result, "error_message"), Colour::Red);
     if (const std::string traceback = text(result, "error_traceback"); !traceback.empty()) {
@@ -317,6 +318,9 @@ void show_device(const World& world, const Json& device) {
                             with_commas(count(device, "attempts_failed")) + " failed, " +
                             with_commas(count(device, "attempts_lost")) + " lost");
   lines.add("last seen", ago(text(device, "last_seen"), wall_now()));
+  for (const Json& plugin : part(device, "plugins")) {
+    lines.add("plugin", plugin.is_string() ? plugin.get<std::string>() : json::to_text(plugin));
+  }
   for (const Json& refused : part(device, "refused_plugins")) {
     lines.add("refused", refused.is_string() ? refused.get<std::string>() : json::to_text(refused), Colour::Red);
   }

@@ -126,6 +126,7 @@ Result<Json> task_result(const Json& task, ByteView result) {
   out["started_at"] = field_or_null(task, "started_at");
   out["completed_at"] = field_or_null(task, "completed_at");
   out["logs"] = std::move(logs);
+  out["plugin"] = field_or_null(raw, "plugin");
   return out;
 }
 
@@ -184,6 +185,7 @@ Json result_document(const ResultItem& item, std::string_view device) {
   out["started_at"] = time_or_null(item.started_at.time_since_epoch().count());
   out["completed_at"] = time_or_null(item.completed_at.time_since_epoch().count());
   out["logs"] = logs_document(item.logs);
+  out["plugin"] = text_or_null(item.plugin);
   return out;
 }
 

@@ -17,8 +17,8 @@ namespace retire::json {
 Result<Json> task_document(ByteView task_map);
 
 // TaskResult: {task_id, status, result_data, error_message, error_traceback, execution_time_seconds, worker_device_id,
-// started_at, completed_at, logs: [{time, level, message}]}; `time` in seconds since the start of the attempt. `device`
-// is the name that item.device stands for.
+// started_at, completed_at, logs: [{time, level, message}], plugin}; `time` in seconds since the start of the attempt,
+// `plugin` what ran it, "NAME VERSION sha256:HEX", or null. `device` is the name that item.device stands for.
 Json result_document(const ResultItem& item, std::string_view device);
 
 // Log lines as they come in messages: [{time, level, message}].

@@ -28,6 +28,7 @@ struct Capabilities {
   Resources resources;                       // what tasks may reserve
   Isolation isolation = Isolation::Any;      // the sandbox level it achieves; Any: not said
   std::vector<std::string> refused_plugins;  // one line a plugin file that was not loaded
+  std::vector<std::string> plugins;          // one line a plugin in use: its identity, as in results, and its file
 
   friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };

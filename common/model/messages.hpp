@@ -153,7 +153,8 @@ struct ResultItem {
   Duration run{};
   std::string_view error_message;
   std::string_view traceback;
-  ByteView logs;  // msgpack array of log lines; empty: none
+  ByteView logs;              // msgpack array of log lines; empty: none
+  std::string_view plugin{};  // what ran it: "NAME VERSION sha256:HEX"; empty: not known
 };
 
 struct Results {
@@ -195,8 +196,9 @@ struct FinishedItem {
   Duration run{};
   std::string_view error_message;
   std::string_view traceback;
-  ByteView logs;          // msgpack array of log lines; empty: none
-  ByteView checkpoint{};  // of an attempt that did not succeed; empty: none
+  ByteView logs;              // msgpack array of log lines; empty: none
+  ByteView checkpoint{};      // of an attempt that did not succeed; empty: none
+  std::string_view plugin{};  // as ResultItem::plugin
 };
 
 struct Finished {

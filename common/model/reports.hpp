@@ -47,6 +47,7 @@ struct TaskReport {
   std::string_view traceback;
   Duration run{};
   ByteView logs;
+  std::string_view plugin{};  // what ran its last attempt; empty: not known
   bool has_progress = false;  // its current attempt has told how far it is
   std::optional<double> progress_fraction;
   std::string_view progress_text;

@@ -131,6 +131,19 @@ class AssignBatch {
   std::uint32_t count_ = 0;
 };
 
+// The table of what ran the items of one message. An item that says nothing of it means the first entry, so that a
+// batch of one plugin's results, as most are, carries it once.
+class PluginTable {
+ public:
+  // The place that an item is to name; nullopt: none. `bare`: items before it said nothing, and nothing was known.
+  std::optional<std::uint32_t> place_of(std::string_view plugin, bool bare);
+  const std::vector<std::string>& names() const { return names_; }
+  void clear() { names_.clear(); }
+
+ private:
+  std::vector<std::string> names_;
+};
+
 class FinishedBatch {
  public:
   void add(const FinishedItem& item);
@@ -140,6 +153,7 @@ class FinishedBatch {
 
  private:
   std::string items_;
+  PluginTable plugins_;
   std::uint32_t count_ = 0;
 };
 
@@ -155,6 +169,7 @@ class ResultsBatch {
  private:
   std::string devices_;
   std::string items_;
+  PluginTable plugins_;
   std::uint32_t device_count_ = 0;
   std::uint32_t count_ = 0;
 };

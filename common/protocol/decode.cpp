@@ -65,6 +65,44 @@ void read_error_tail(Reader& in, std::uint32_t count, std::uint32_t known, Item&
 
 ByteView read_checkpoint(Reader& in) { return binary_or_nil(in, kCheckpointBytesMax).value_or(ByteView{}); }
 
+// What ran each item of a message: its place in the table, which may come after the items.
+class PluginPlaces {
+ public:
+  void read_table(Reader& in) {
+    const std::uint32_t count = in.array(kBatchItemsMax);
+    for (std::uint32_t i = 0; i < count && !in.failed(); ++i) names_.push_back(in.text(kPluginIdentityBytesMax));
+    in.leave();
+  }
+  // Of the next item; nothing if it ends before.
+  void read_place(Reader& in, bool there) {
+    std::uint32_t place = kLeftOut;
+    if (there && in.is_nil()) {
+      in.nil();
+    } else if (there) {
+      place = static_cast<std::uint32_t>(in.integer(kLeftOut - 1));
+    }
+    places_.push_back(place);
+  }
+  template <class Item>
+  std::optional<Error> resolve(std::vector<Item>& items) const {
+    for (std::size_t i = 0; i < items.size() && i < places_.size(); ++i) {
+      items[i].plugin = {};
+      if (places_[i] == kLeftOut && names_.empty()) continue;
+      const std::size_t place = places_[i] == kLeftOut ? 0 : places_[i];
+      if (place >= names_.size()) {
+        return Error{ErrorCode::Invalid, "results[" + std::to_string(i) + "]: no such plugin index"};
+      }
+      items[i].plugin = names_[place];
+    }
+    return std::nullopt;
+  }
+
+ private:
+  static constexpr std::uint32_t kLeftOut = UINT32_MAX;
+  std::vector<std::string_view> names_;
+  std::vector<std::uint32_t> places_;
+};
+
 constexpr std::size_t kMessageTypeBytesMax = 32;
 
 void read_capped(Reader& in, std::uint32_t& out) { out = static_cast<std::uint32_t>(in.integer(UINT32_MAX)); }
@@ -551,6 +589,7 @@ Status decode_report(ByteView body, std::string_view key, Report& out) {
 Status decode(ByteView body, Results& out) {
   out.devices.clear();
   out.results.clear();
+  PluginPlaces plugins;
   Reader in(body);
   Fields fields(in);
   while (fields.next()) {
@@ -579,10 +618,13 @@ Status decode(ByteView body, Results& out) {
         item.completed_at = WallTime(Duration(in.signed_integer()));
         item.run = read_us(in);
         read_error_tail(in, count, 7, item);
-        skip_rest(in, count, 10);
+        plugins.read_place(in, count > 10);
+        skip_rest(in, count, 11);
         in.leave();
       };
       if (auto error = read_items(in, "results", out.results, read_result)) return *error;
+    } else if (fields.is("plugins")) {
+      plugins.read_table(in);
     } else {
       fields.skip();
     }
@@ -593,6 +635,8 @@ Status decode(ByteView body, Results& out) {
       return Error{ErrorCode::Invalid, "results[" + std::to_string(i) + "]: no such device index"};
     }
   }
+  if (in.failed()) return finish(in);
+  if (auto error = plugins.resolve(out.results)) return *error;
   return finish(in);
 }
 
@@ -658,6 +702,7 @@ Status decode_attempts(ByteView body, AttemptIds& out) {
 
 Status decode(ByteView body, Finished& out) {
   out.results.clear();
+  PluginPlaces plugins;
   Reader in(body);
   Fields fields(in);
   while (fields.next()) {
@@ -675,15 +720,20 @@ Status decode(ByteView body, Finished& out) {
         item.run = read_us(in);
         read_error_tail(in, count, 5, item);
         if (count > 8) item.checkpoint = read_checkpoint(in);
-        skip_rest(in, count, 9);
+        plugins.read_place(in, count > 9);
+        skip_rest(in, count, 10);
         in.leave();
       };
       if (auto error = read_items(in, "results", out.results, read_result)) return *error;
+    } else if (fields.is("plugins")) {
+      plugins.read_table(in);
     } else {
       fields.skip();
     }
   }
   fields.require({"results"});
+  if (in.failed()) return finish(in);
+  if (auto error = plugins.resolve(out.results)) return *error;
   return finish(in);
 }
 

@@ -101,12 +101,13 @@ void pack_task(Packer& out, const TaskReport& task) {
   }
   if (task.has_result) {
     out.text("result");
-    out.map(5);
+    out.map(task.plugin.empty() ? 5 : 6);
     out.text("data");
     pack_data(out, task.result_data);
     field_or_nil(out, "error_message", task.error_message);
     field_or_nil(out, "error_traceback", task.traceback);
     field(out, "run_us", static_cast<std::uint64_t>(task.run.count()));
+    if (!task.plugin.empty()) field(out, "plugin", task.plugin);
     out.text("logs");
     pack_logs(out, task.logs);
   }
@@ -592,11 +593,36 @@ std::string AssignBatch::take(std::uint64_t correlation) {
   return bytes;
 }
 
+namespace {
+
+// Left out when it is empty.
+void pack_plugins(Packer& out, const PluginTable& plugins) {
+  if (plugins.names().empty()) return;
+  out.text("plugins");
+  out.array(plugins.names().size());
+  for (const std::string& name : plugins.names()) out.text(name);
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> PluginTable::place_of(std::string_view plugin, bool bare) {
+  plugin = cut(plugin, kPluginIdentityBytesMax);
+  if (names_.empty()) {
+    if (plugin.empty()) return std::nullopt;
+    if (bare) names_.emplace_back();  // the empty name, which the items before mean
+  }
+  std::size_t place = 0;
+  while (place < names_.size() && names_[place] != plugin) ++place;
+  if (place == names_.size()) names_.emplace_back(plugin);
+  return place == 0 ? std::nullopt : std::optional(static_cast<std::uint32_t>(place));
+}
+
 void FinishedBatch::add(const FinishedItem& item) {
   Packer out(items_);
-  const bool checkpoint = !item.checkpoint.empty();
+  const std::optional<std::uint32_t> plugin = plugins_.place_of(item.plugin, count_ > 0);
+  const bool checkpoint = !item.checkpoint.empty() || plugin;
   const bool tail = !item.error_message.empty() || !item.traceback.empty() || !item.logs.empty() || checkpoint;
-  out.array(checkpoint ? 9 : tail ? 8 : 5);
+  out.array(plugin ? 10 : checkpoint ? 9 : tail ? 8 : 5);
   out.uuid(item.task);
   out.integer(item.attempt.value());
   out.integer(static_cast<std::uint64_t>(item.outcome));
@@ -607,19 +633,22 @@ void FinishedBatch::add(const FinishedItem& item) {
     out.text_or_nil(cut(item.traceback, kTracebackBytesMax));
     pack_logs(out, item.logs);
   }
-  if (checkpoint) out.binary(item.checkpoint);
+  if (checkpoint) item.checkpoint.empty() ? out.nil() : out.binary(item.checkpoint);
+  if (plugin) out.integer(*plugin);
   ++count_;
 }
 
 std::string FinishedBatch::take(std::uint64_t correlation) {
   std::string bytes;
-  bytes.reserve(items_.size() + kWordBytesMax);
+  bytes.reserve(items_.size() + kWordBytesMax + plugins_.names().size() * kPluginIdentityBytesMax);
   Packer out(bytes);
   pack_envelope(out, MessageType::Finished, correlation);
-  out.map(1);
+  out.map(plugins_.names().empty() ? 1 : 2);
+  pack_plugins(out, plugins_);
   out.text("results");
   out.array(count_);
   out.raw(items_);
+  plugins_.clear();
   items_.clear();
   count_ = 0;
   return bytes;
@@ -633,8 +662,9 @@ std::uint32_t ResultsBatch::add_device(std::string_view device_id) {
 
 void ResultsBatch::add(const ResultItem& item) {
   Packer out(items_);
-  const bool tail = !item.error_message.empty() || !item.traceback.empty() || !item.logs.empty();
-  out.array(tail ? 10 : 7);
+  const std::optional<std::uint32_t> plugin = plugins_.place_of(item.plugin, count_ > 0);
+  const bool tail = !item.error_message.empty() || !item.traceback.empty() || !item.logs.empty() || plugin;
+  out.array(plugin ? 11 : tail ? 10 : 7);
   out.uuid(item.id);
   out.integer(static_cast<std::uint64_t>(item.status));
   pack_data(out, item.data);
@@ -647,15 +677,17 @@ void ResultsBatch::add(const ResultItem& item) {
     out.text_or_nil(item.traceback);
     pack_logs(out, item.logs);
   }
+  if (plugin) out.integer(*plugin);
   ++count_;
 }
 
 std::string ResultsBatch::take(std::uint64_t correlation) {
   std::string bytes;
-  bytes.reserve(items_.size() + devices_.size() + kWordBytesMax);
+  bytes.reserve(items_.size() + devices_.size() + kWordBytesMax + plugins_.names().size() * kPluginIdentityBytesMax);
   Packer out(bytes);
   pack_envelope(out, MessageType::Results, correlation);
-  out.map(2);
+  out.map(plugins_.names().empty() ? 2 : 3);
+  pack_plugins(out, plugins_);
   out.text("devices");
   out.array(device_count_);
   out.raw(devices_);
@@ -663,6 +695,7 @@ std::string ResultsBatch::take(std::uint64_t correlation) {
   out.array(count_);
   out.raw(items_);
   devices_.clear();
+  plugins_.clear();
   items_.clear();
   device_count_ = 0;
   count_ = 0;

@@ -213,6 +213,12 @@ void read_capabilities(Reader& in, Capabilities& out) {
         out.refused_plugins.emplace_back(in.text(kErrorMessageBytesMax));
       }
       in.leave();
+    } else if (fields.is("plugins")) {
+      const std::uint32_t count = in.array(kPluginsListedMax);
+      for (std::uint32_t i = 0; i < count && !in.failed(); ++i) {
+        out.plugins.emplace_back(in.text(kErrorMessageBytesMax));
+      }
+      in.leave();
     } else {
       fields.skip();
     }
@@ -310,7 +316,7 @@ void pack_spec(Packer& out, const TaskSpec& spec) {
 
 std::size_t capability_field_count(const Capabilities& c) {
   return 13u + (c.resources.empty() ? 0 : 1) + (c.isolation == Isolation::Any ? 0 : 1) +
-         (c.refused_plugins.empty() ? 0 : 1);
+         (c.refused_plugins.empty() ? 0 : 1) + (c.plugins.empty() ? 0 : 1);
 }
 
 void pack_capability_fields(Packer& out, const Capabilities& c) {
@@ -335,6 +341,7 @@ void pack_capability_fields(Packer& out, const Capabilities& c) {
   }
   if (c.isolation != Isolation::Any) text("isolation", to_string(c.isolation));
   if (!c.refused_plugins.empty()) out.text("refused_plugins"), out.texts(c.refused_plugins);
+  if (!c.plugins.empty()) out.text("plugins"), out.texts(c.plugins);
 }
 
 void pack_capabilities(Packer& out, const Capabilities& capabilities) {

@@ -9,6 +9,7 @@ from typing import Any, Dict
 
 import pytest
 from retire_cluster import errors, get_logger
+from retire_cluster.client.results import name_plugins
 from retire_cluster.tasks import Task, TaskPriority, TaskRequirements, TaskResult, TaskStatus
 from retire_cluster.tasks.times import from_iso, from_micros, to_iso
 from retire_cluster.transport.address import parse_address
@@ -19,7 +20,7 @@ TASK_KEYS = (
 ).split()
 RESULT_KEYS = (
     "task_id status result_data error_message error_traceback execution_time_seconds worker_device_id "
-    "started_at completed_at logs"
+    "started_at completed_at logs plugin"
 ).split()
 
 
@@ -208,3 +209,20 @@ def test_logger_writes_at_its_level_once(capsys: pytest.CaptureFixture[str]) -> 
 def test_logger_refuses_an_unknown_level(level: str) -> None:
     with pytest.raises(ValueError, match="level is"):
         get_logger("x", level=level)
+
+
+def test_results_name_what_ran_them_by_the_message_s_table() -> None:
+    plain = [uuid.uuid4().bytes, 4, None, None, None, 1, 0]
+    items = [list(plain), [*plain, None, None, [], 1], [*plain, "no"], [*plain, None, None, [], 2]]
+    name_plugins(items, ["echo 1 sha256:00", "echo 2 sha256:01", ""])
+    results = [TaskResult.from_item("x", item, []) for item in items]
+    assert [result.plugin for result in results] == [
+        "echo 1 sha256:00",
+        "echo 2 sha256:01",
+        "echo 1 sha256:00",
+        None,
+    ]
+    assert results[2].error_message == "no"
+    unknown = [list(plain)]
+    name_plugins(unknown, None)
+    assert TaskResult.from_item("x", unknown[0], []).plugin is None

@@ -23,6 +23,7 @@ RESULT_KEYS = [
     "started_at",
     "completed_at",
     "logs",
+    "plugin",
 ]
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 

@@ -221,7 +221,10 @@ CAPABILITY_FULL = {
     "resources": {"licence": 2, "bandwidth": 12.5},
     "isolation": "basic",
     "refused_plugins": ["old.so: made for ABI version 0, this is 1"],
+    "plugins": [f"echo 0.1.0 sha256:{'0f' * 32} /usr/lib/echo.so"],
 }
+PLUGIN_A = f"echo 0.1.0 sha256:{'0f' * 32}"
+PLUGIN_B = f"echo 0.2.0 sha256:{'f0' * 32}"
 REQUIREMENTS_FULL = {
     "min_cpu_cores": 4,
     "min_memory_gb": 8,
@@ -381,7 +384,13 @@ FINISHED = {"results": [FINISHED_ITEM]}
 CHECKPOINT = b"\x93\x01\x02\x03"
 PROGRESS_ITEM = [ATTEMPT, 0.5, "half", 2]
 PROGRESS_FULL = [*PROGRESS_ITEM, [[2, 9, "line 2"], [3, 10, "line 3"]], CHECKPOINT]
-LOG_LINES = {"status": "running", "attempt": 2, "lines": [[2, 5, "starting"]], "next": 2 * 2**32 + 1, "missed": 3}
+LOG_LINES = {
+    "status": "running",
+    "attempt": 2,
+    "lines": [[2, 5, "starting"]],
+    "next": 2 * 2**32 + 1,
+    "missed": 3,
+}
 
 # One valid body of each type, and the keys that must be there.
 MINIMAL: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -631,6 +640,7 @@ def valid_session() -> File:
     device("no resources", resources={})
     for word in ("off", "basic", "strict"):
         device(f"isolation {word}", isolation=word)
+    device("256 plugins", plugins=[f"p{i} 1 sha256:{i:064x} /p{i}.so" for i in range(256)])
     device("64 refused plugins", refused_plugins=[f"p{i}.so: no" for i in range(64)])
     f.valid(
         "device: unknown keys are skipped",
@@ -850,7 +860,7 @@ def valid_client() -> File:
     f.valid(
         "results: further elements are skipped",
         "results",
-        {"devices": ["laptop-1"], "results": [[*failed, "later", [[[]]]]]},
+        {"devices": ["laptop-1"], "results": [[*failed, None, "later", [[[]]]]]},
         reading={"devices": ["laptop-1"], "results": [failed]},
         correlation=0,
     )
@@ -859,6 +869,22 @@ def valid_client() -> File:
         "results",
         {"devices": [], "results": [[ID_A, 4, None, None, None, T0, 0, None, None, [[1, 0, "x", 7]]]]},
         reading={"devices": [], "results": [[ID_A, 4, None, None, None, T0, 0, None, None, [[1, 0, "x"]]]]},
+        correlation=0,
+    )
+    f.valid(
+        "results: one plugin",
+        "results",
+        {"devices": ["laptop-1"], "plugins": [PLUGIN_A], "results": [RESULT_ITEM, failed]},
+        correlation=0,
+    )
+    f.valid(
+        "results: several plugins",
+        "results",
+        {
+            "devices": ["laptop-1"],
+            "plugins": [PLUGIN_A, PLUGIN_B],
+            "results": [RESULT_ITEM, [*failed, 1], [*RESULT_ITEM, None, None, [], 1]],
+        },
         correlation=0,
     )
     f.valid(
@@ -927,7 +953,7 @@ def valid_worker() -> File:
     f.valid(
         "finished: further elements are skipped",
         "finished",
-        {"results": [[*failed, None, 1, [2]]]},
+        {"results": [[*failed, None, None, 1, [2]]]},
         reading={"results": [failed]},
     )
     f.valid(
@@ -956,6 +982,28 @@ def valid_worker() -> File:
         "finished: with nothing but a checkpoint",
         "finished",
         {"results": [[ID_A, ATTEMPT, 2, None, 7, None, None, [], CHECKPOINT]]},
+    )
+
+    bare = [ID_B, ATTEMPT + 1, 7, None, 0]
+    f.valid("finished: one plugin", "finished", {"plugins": [PLUGIN_A], "results": [FINISHED_ITEM, failed]})
+    f.valid(
+        "finished: an older plugin beside it",
+        "finished",
+        {
+            "plugins": [PLUGIN_A, PLUGIN_B],
+            "results": [FINISHED_ITEM, [*FINISHED_ITEM, None, None, [], None, 1], [*failed, CHECKPOINT, 1]],
+        },
+    )
+    f.valid(
+        "finished: run by what is not known",
+        "finished",
+        {"plugins": ["", PLUGIN_A], "results": [bare, [*FINISHED_ITEM, None, None, [], None, 1]]},
+    )
+    f.valid(
+        "finished: a plugin that is nil is the first",
+        "finished",
+        {"plugins": [PLUGIN_A], "results": [[*FINISHED_ITEM, None, None, [], None, None]]},
+        reading={"plugins": [PLUGIN_A], "results": [FINISHED_ITEM]},
     )
 
     def progress(name: str, item: Any, reading: Any = None) -> None:
@@ -1180,6 +1228,7 @@ def invalid_types() -> File:
         "resources": ["licence"],
         "isolation": 1,
         "refused_plugins": [b"x"],
+        "plugins": [{}],
     }
     for key, value in wrong_device.items():
         f.refused_body(
@@ -1327,6 +1376,24 @@ def invalid_items() -> File:
         result(f"element {index} is {value!r}", changed(full, index, value), "malformed")
     result("status 8", changed(RESULT_ITEM, 1, 8), "invalid")
     result("device 1 of one", changed(RESULT_ITEM, 3, 1), "invalid")
+    places = [
+        ("no table", None, 0),
+        ("place 1 of one", [PLUGIN_A], 1),
+        ("place -1", [PLUGIN_A], -1),
+        ("a name", [PLUGIN_A], "echo"),
+    ]
+    for name, table, place in places:
+        code = "invalid" if isinstance(place, int) and place >= 0 else "malformed"
+        beside = {} if table is None else {"plugins": table}
+        item = [*FINISHED_ITEM, None, None, [], None, place]
+        f.refused_body(f"finished: plugin: {name}", "finished", {**beside, "results": [item]}, code)
+        pushed = {"devices": ["laptop-1"], **beside, "results": [[*RESULT_ITEM, None, None, [], place]]}
+        f.refused_body(f"result: plugin: {name}", "results", pushed, code)
+    long_name = {"plugins": ["p" * 257], "results": [FINISHED_ITEM]}
+    f.refused_body("finished: a plugin's name of 257 bytes", "finished", long_name, "too_large")
+    f.refused_body(
+        "finished: a plugin's name is nil", "finished", {"plugins": [None], "results": []}, "malformed"
+    )
     for count in range(5):
         finished(f"{count} elements", FINISHED_ITEM[:count], "malformed")
     full = [*FINISHED_ITEM, "error", "traceback", [[1, 2, "line"]]]

@@ -50,8 +50,9 @@ struct HostResult {
   std::uint64_t run_ns = 0;
   std::string_view error_message;
   std::string_view traceback;
-  ByteView logs;        // msgpack array of log lines; empty: none
-  ByteView checkpoint;  // of one that did not succeed; empty: none
+  ByteView logs;              // msgpack array of log lines; empty: none
+  ByteView checkpoint;        // of one that did not succeed; empty: none
+  std::string_view plugin{};  // what ran it, as in results
 };
 
 // What a running attempt has told since the last time. Views live until the call returns.
@@ -70,6 +71,7 @@ struct HostLoss {
   std::string output;    // the last lines of what it printed
   std::string logs{};    // of `running`, and its latest checkpoint
   std::string checkpoint{};
+  std::string plugin{};  // what it was, as in results
 };
 
 // Results that a former process of this worker had not got acknowledged, as they lie on its disk.
@@ -162,6 +164,7 @@ class Core {
     std::string_view traceback;
     ByteView logs;
     ByteView checkpoint;
+    std::string_view plugin;
   };
 
   void finish(AttemptIndex index, const Ending& ending, Effects& out);

@@ -31,6 +31,7 @@ Core::Ending Core::ending_of(const Attempt& attempt, const HostResult& result, E
   ending.data = result.data;
   ending.traceback = result.traceback;
   ending.logs = result.logs;
+  ending.plugin = result.plugin;
   if (ending.outcome == Outcome::Success) return ending;  // whatever was asked for meanwhile: it is there
   ending.data.reset();
   ending.checkpoint = result.checkpoint;
@@ -225,6 +226,7 @@ void Core::on_host_lost(SlotIndex index, const HostLoss& loss, TimePoint now, Ef
         ending.logs = loss.logs;
         ending.checkpoint = loss.checkpoint;
       }
+      ending.plugin = loss.plugin;
       if (attempt.abandoned || attempt.stop_wanted) {
         ending = Ending(Outcome::Cancelled, {}, now - began);
       } else if (attempt.overdue) {

@@ -199,6 +199,7 @@ void Core::finish(AttemptIndex index, const Ending& ending, Effects& out) {
   item.traceback = ending.traceback.substr(0, kTracebackBytesMax);
   item.logs = ending.logs;
   item.checkpoint = ending.checkpoint;
+  item.plugin = ending.plugin;
   const std::uint64_t batch = outbox_.add(index, size_of(item));
   if (outbox_.link_from() != kNone) table_.at(outbox_.link_from()).next = index;
   attempt.next = kNone;

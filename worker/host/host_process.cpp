@@ -178,6 +178,7 @@ const AttemptResult* HostProcess::checked(const ResultHeader& header, const Resu
   result_.skipped = header.skipped != 0;
   if (result_.skipped) return &result_;
   result_.run_ns = header.run_ns;
+  result_.plugin = plugin_->identity;
   const bool known =
       header.outcome >= static_cast<int>(Outcome::Success) && header.outcome <= static_cast<int>(Outcome::Cancelled);
   const std::size_t data_bytes = parts.data ? parts.data->size() : 0;

@@ -47,6 +47,7 @@ struct AttemptResult {
   std::string_view traceback;
   ByteView logs;
   ByteView checkpoint{};
+  std::string_view plugin{};  // its identity, as in results; lives as long as the host
 };
 
 // What a running attempt has told since the last time. Checked as results are; views live until the next listen().

@@ -70,10 +70,17 @@ Offers find_offers(const PluginCatalog& catalog, const OfferRules& rules) {
 Result<Capabilities> with_offers(Capabilities device, const Offers& offers) {
   device.handlers.clear();
   device.refused_plugins.clear();
+  device.plugins.clear();
   for (const auto& [type, plugin] : offers.plugins) device.handlers.push_back(type);
   const std::size_t refused = std::min(offers.refused.size(), kRefusedPluginsMax);
   for (std::size_t i = 0; i < refused; ++i) {
     device.refused_plugins.push_back(offers.refused[i].substr(0, kErrorMessageBytesMax));
+  }
+  std::set<std::string> used;
+  for (const auto& [type, plugin] : offers.plugins) used.insert(plugin->identity + " " + plugin->image.file());
+  for (const std::string& line : used) {
+    if (device.plugins.size() == kPluginsListedMax) break;
+    device.plugins.push_back(line.substr(0, kErrorMessageBytesMax));
   }
   if (const Status status = normalize(device); !status.ok()) {
     return Error{ErrorCode::Configuration, status.error().detail};

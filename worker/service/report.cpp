@@ -55,6 +55,7 @@ std::string device_json(const Capabilities& device) {
   field("slots", std::to_string(device.slots));
   field("version", quoted(device.version));
   if (device.isolation != Isolation::Any) field("isolation", quoted(std::string(to_string(device.isolation))));
+  if (!device.plugins.empty()) field("plugins", list_of(device.plugins));
   if (!device.refused_plugins.empty()) field("refused_plugins", list_of(device.refused_plugins));
   return out + "\n}\n";
 }
@@ -77,6 +78,7 @@ std::string device_text(const Capabilities& device) {
   line("handlers", listed(device.handlers));
   line("slots", std::to_string(device.slots));
   line("version", device.version);
+  for (const std::string& plugin : device.plugins) line("plugin", plugin);
   for (const std::string& refused : device.refused_plugins) line("refused", refused);
   return out;
 }

@@ -118,9 +118,9 @@ TEST_F(CliTest, WaitPrintsTheResultData) {
 
 TEST_F(CliTest, WaitJsonPrintsTheWholeResult) {
   EXPECT_EQ(submit({"echo", "7", "--wait", "--json"}), Exit::Ok) << err();
-  EXPECT_THAT(keys(json()),
-              ElementsAre("task_id", "status", "result_data", "error_message", "error_traceback",
-                          "execution_time_seconds", "worker_device_id", "started_at", "completed_at", "logs"));
+  EXPECT_THAT(keys(json()), ElementsAre("task_id", "status", "result_data", "error_message", "error_traceback",
+                                        "execution_time_seconds", "worker_device_id", "started_at", "completed_at",
+                                        "logs", "plugin"));
   EXPECT_EQ(json()["result_data"], 7);
   EXPECT_EQ(json()["execution_time_seconds"], 0.0015);
 }

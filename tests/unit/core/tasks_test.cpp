@@ -27,6 +27,31 @@ TEST(TaskTable, FindsEachTaskAfterManyAdditionsAndRemovals) {
   for (const auto& [id, place] : kept) EXPECT_EQ(table.find(id), place);
 }
 
+TEST(PluginNames, AreKeptOnceAndGoWithTheLastWhoHasThem) {
+  PluginNames names;
+  EXPECT_EQ(names.intern(""), nullptr);
+  const PluginName one = names.intern("echo 1 sha256:00");
+  PluginName two = names.intern("echo 2 sha256:01");
+  ASSERT_NE(one, nullptr);
+  EXPECT_EQ(*one, "echo 1 sha256:00");
+  EXPECT_EQ(names.intern("echo 1 sha256:00"), one);
+  EXPECT_EQ(names.intern("echo 2 sha256:01"), two);
+  const std::weak_ptr<const std::string> gone = two;
+  two.reset();
+  names.intern("echo 1 sha256:00");
+  EXPECT_TRUE(gone.expired());
+}
+
+TEST(PluginNames, AreBoundedHoweverManyAreMadeUp) {
+  PluginNames names;
+  std::vector<PluginName> held;
+  for (std::size_t i = 0; i < PluginNames::kMax + 100; ++i) held.push_back(names.intern(std::to_string(i)));
+  EXPECT_NE(held.front(), nullptr);
+  EXPECT_EQ(held.back(), nullptr) << "what is too many is not known";
+  held.resize(1);
+  EXPECT_NE(names.intern("another"), nullptr) << "there is room again";
+}
+
 TEST(TaskTable, WalksFromTheNewestAndSkipsHoles) {
   TaskTable table;
   std::vector<TaskIndex> places;

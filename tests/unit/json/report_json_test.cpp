@@ -78,6 +78,7 @@ TEST(TaskDocument, OfAFailedTask) {
   task.report.completed_at = at(9);
   task.report.has_result = true;
   task.report.error_message = "no";
+  task.report.plugin = "reader 2 sha256:0f";
   task.report.run = Duration(1'500'000);
   const std::string logs = protocol::encode_log_lines({{LogLevel::Warning, 250'000, "careful"}});
   task.report.logs = logs;
@@ -89,15 +90,16 @@ TEST(TaskDocument, OfAFailedTask) {
   EXPECT_EQ(json["error_history"][0]["at"], "2023-11-14T22:13:20.000005Z");
   EXPECT_EQ(json["error_history"][1]["outcome"], "device_lost");
   const Json& result = json["result"];
-  EXPECT_THAT(keys(result),
-              ElementsAre("task_id", "status", "result_data", "error_message", "error_traceback",
-                          "execution_time_seconds", "worker_device_id", "started_at", "completed_at", "logs"));
+  EXPECT_THAT(keys(result), ElementsAre("task_id", "status", "result_data", "error_message", "error_traceback",
+                                        "execution_time_seconds", "worker_device_id", "started_at", "completed_at",
+                                        "logs", "plugin"));
   EXPECT_EQ(result["status"], "failed");
   EXPECT_TRUE(result["result_data"].is_null());
   EXPECT_EQ(result["error_message"], "no");
   EXPECT_TRUE(result["error_traceback"].is_null());
   EXPECT_EQ(result["execution_time_seconds"], 1.5);
   EXPECT_EQ(result["worker_device_id"], "laptop");
+  EXPECT_EQ(result["plugin"], "reader 2 sha256:0f");
   EXPECT_EQ(result["completed_at"], "2023-11-14T22:13:20.000009Z");
   EXPECT_EQ(result["logs"], Json::parse(R"([{"time":0.25,"level":"warning","message":"careful"}])"));
 }
@@ -125,7 +127,9 @@ TEST(ResultDocument, HasTheSameKeysAsThatOfATask) {
   EXPECT_EQ(to_text(json),
             R"({"task_id":"123e4567-e89b-42d3-a456-426614174000","status":"success","result_data":[1],)"
             R"("error_message":null,"error_traceback":null,"execution_time_seconds":1e-06,"worker_device_id":"nas",)"
-            R"("started_at":null,"completed_at":"2023-11-14T22:13:20.000000Z","logs":[]})");
+            R"("started_at":null,"completed_at":"2023-11-14T22:13:20.000000Z","logs":[],"plugin":null})");
+  item.plugin = "echo 1 sha256:00";
+  EXPECT_EQ(result_document(item, "nas")["plugin"], "echo 1 sha256:00");
 }
 
 TEST(DeviceDocument, ShowsWhenItWasSeen) {

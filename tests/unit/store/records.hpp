@@ -60,7 +60,7 @@ inline std::string text_of(const Record& record) {
              std::to_string(static_cast<int>(error.outcome)) + (error.lost ? "lost" : "") + time(error.at);
     }
   }
-  return out + "|" + std::string(record.device) + "|" + std::string(task.checkpoint);
+  return out + "|" + std::string(record.device) + "|" + std::string(task.checkpoint) + "|" + std::string(task.plugin);
 }
 
 // Makes records; what they view lives as long as this.
@@ -94,6 +94,7 @@ class Maker {
     if (n % 7 != 0) record.task.result_data = result_;
     record.task.error_message = n % 7 == 0 ? "it failed" : "";
     record.task.reason = n % 7 == 0 ? "retries_exhausted" : "";
+    if (n % 3 != 0) record.task.plugin = "echo 0.1.0 sha256:0f";
     record.task.device_id = "device-1";
     record.task.completed_at = WallTime(Duration(77));
     record.task.run = Duration(1234);

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 from retire_cluster import errors
+from retire_cluster.client.results import name_plugins
 from retire_cluster.transport.session import Close, Effect, Send, Session, earliest
 from retire_cluster.wire import Message, encode
 from retire_cluster.wire.messages import ID_BYTES, ITEMS_MAX
@@ -214,6 +215,7 @@ class ClientCore:
         ids = [item[0] for item in body["results"]]
         self._subscribed.difference_update(ids)
         self._watched.difference_update(ids)
+        name_plugins(body["results"], body.get("plugins"))
         self.events.append(Arrived(body["devices"], body["results"]))
 
     def _on_waiting(self, correlation: int, body: Dict[str, Any]) -> None:

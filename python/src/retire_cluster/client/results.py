@@ -9,6 +9,18 @@ from retire_cluster.wire.messages import STATUSES
 
 Entry = Tuple[List[Any], List[str]]  # an item of a `results` message, and the devices that it points into
 
+_PLUGIN = 10  # its place in an item
+
+
+def name_plugins(items: List[List[Any]], plugins: Optional[List[str]]) -> None:
+    """Puts the name of what ran it into each item, for its place in the message's table; None: not known."""
+    if not plugins:
+        return
+    for item in items:
+        place = item[_PLUGIN] if len(item) > _PLUGIN else None
+        item.extend([None] * (_PLUGIN + 1 - len(item)))
+        item[_PLUGIN] = plugins[place or 0] or None
+
 ENTRIES_MAX = 100_000
 BYTES_MAX = 64 * 1024 * 1024
 # A failed or timed-out task may be brought back under its ID, by anybody: its end is asked for anew.
@@ -45,7 +57,7 @@ class ResultCache:
 
 def _size(item: List[Any]) -> int:
     data, texts = item[2], item[7:9]
-    logs = item[9] if len(item) > 9 else ()
+    logs = (item[9] if len(item) > 9 else None) or ()
     return (
         _ENTRY_BYTES
         + len(data or b"")

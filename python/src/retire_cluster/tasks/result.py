@@ -27,7 +27,8 @@ class TaskResult:
     status: SUCCESS, FAILED, CANCELLED or TIMEOUT. result_data: what the handler returned, None unless
     SUCCESS. error_message, error_traceback: None on success. execution_time_seconds: how long the last
     attempt ran on its device. started_at, completed_at: aware, UTC, by main's clock. logs: of the last
-    attempt, each `{"time": seconds since its start, "level": "info", "message": ...}`.
+    attempt, each `{"time": seconds since its start, "level": "info", "message": ...}`. plugin: the code that ran
+    it, `NAME VERSION sha256:HEX`; None where that is not known (a worker in Python, nothing ran).
     """
 
     task_id: str
@@ -40,6 +41,7 @@ class TaskResult:
     started_at: Optional[datetime] = None
     completed_at: Optional[datetime] = None
     logs: List[Dict[str, Any]] = field(default_factory=list)
+    plugin: Optional[str] = None
 
     def __post_init__(self) -> None:
         try:
@@ -64,6 +66,7 @@ class TaskResult:
             "started_at": to_iso(self.started_at),
             "completed_at": to_iso(self.completed_at),
             "logs": self.logs,
+            "plugin": self.plugin,
         }
 
     @classmethod
@@ -88,9 +91,9 @@ class TaskResult:
 
     @classmethod
     def from_item(cls, task_id: str, item: Sequence[Any], devices: Sequence[str]) -> TaskResult:
-        """From an item of a `results` message."""
+        """From an item of a `results` message, in which its plugin is named."""
         status, data, device, started_at, completed_at, run_us = item[1:7]
-        error, traceback, logs = (list(item[7:10]) + [None] * 3)[:3]
+        error, traceback, logs, plugin = (list(item[7:11]) + [None] * 4)[:4]
         return cls._made(
             task_id,
             TaskStatus.of_number(status),
@@ -102,6 +105,7 @@ class TaskResult:
             started_at,
             completed_at,
             logs,
+            plugin,
         )
 
     @classmethod
@@ -123,6 +127,7 @@ class TaskResult:
             wire.get("started_at"),
             wire.get("completed_at"),
             result.get("logs"),
+            result.get("plugin"),
         )
 
     @classmethod
@@ -138,6 +143,7 @@ class TaskResult:
         started_at: Optional[int],
         completed_at: Optional[int],
         logs: Optional[Sequence[Any]],
+        plugin: Optional[str],
     ) -> TaskResult:
         value = None
         if data is not None:
@@ -158,4 +164,5 @@ class TaskResult:
             started_at=from_micros(started_at),
             completed_at=from_micros(completed_at),
             logs=log_lines(logs),
+            plugin=plugin or None,
         )

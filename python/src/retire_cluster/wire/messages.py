@@ -146,6 +146,8 @@ _result_tail = (
     ("traceback", Nullable(_traceback)),
     ("logs", Logs()),
 )
+_plugin = Str(256)  # what ran an attempt; items give its place in a table
+_plugin_place = ("plugin", Nullable(_index))
 _result_item = Item(
     7,
     ("task_id", _id),
@@ -156,6 +158,7 @@ _result_item = Item(
     ("completed_at", _int),
     ("run_us", _uint),
     *_result_tail,
+    _plugin_place,
 )
 _finished_item = Item(
     5,
@@ -166,6 +169,7 @@ _finished_item = Item(
     ("run_us", _uint),
     *_result_tail,
     _checkpoint,
+    _plugin_place,
 )
 _fraction = Nullable(Number(0, 1))
 _progress_text = Nullable(Str(PROGRESS_TEXT_BYTES_MAX))
@@ -198,6 +202,7 @@ _capability_optional: Dict[str, Any] = {
     "resources": NumberMap(64, Number()),
     "isolation": Word(ISOLATIONS),
     "refused_plugins": Array(Str(8192), 64),
+    "plugins": Array(Str(8192), 256),
 }
 CAPABILITY = Record({**_capability_fields, **_capability_optional}, needed=_capability_fields)
 _device = Record(
@@ -233,6 +238,7 @@ _task_result = Record(
         "error_message": Nullable(_error_message),
         "error_traceback": Nullable(_traceback),
         "run_us": _uint,
+        "plugin": Nullable(_plugin),
         "logs": Logs(),
     }
 )
@@ -325,7 +331,14 @@ MESSAGES: Dict[str, Record] = {
     "wait": _message({"ids": _ids}),
     "waiting": _message({"unknown": _ids}),
     "forget": _message({"ids": _ids}),
-    "results": _message({"devices": Array(DEVICE_ID, ITEMS_MAX), "results": Array(_result_item, ITEMS_MAX)}),
+    "results": _message(
+        {
+            "devices": Array(DEVICE_ID, ITEMS_MAX),
+            "plugins": Array(_plugin, ITEMS_MAX),
+            "results": Array(_result_item, ITEMS_MAX),
+        },
+        "plugins",
+    ),
     "get": _message({"ids": _ids, "payload": _bool, "result": _bool}, "payload", "result"),
     "list": Record(
         {"status": Word(STATUSES), "task_type": TASK_TYPE, "limit": Uint(1, 1000), "cursor": _uint}
@@ -355,7 +368,9 @@ MESSAGES: Dict[str, Record] = {
     "assign": _message({"specs": Array(_assign_spec, ITEMS_MAX), "tasks": Array(_assign_item, ITEMS_MAX)}),
     "started": _message({"attempts": _attempts}),
     "progress": _message({"attempts": Array(_progress_item, ITEMS_MAX)}),
-    "finished": _message({"results": Array(_finished_item, ITEMS_MAX)}),
+    "finished": _message(
+        {"plugins": Array(_plugin, ITEMS_MAX), "results": Array(_finished_item, ITEMS_MAX)}, "plugins"
+    ),
     "ack": _empty,
     "recall": _message({"attempts": _attempts}),
     "returned": _message({"attempts": _attempts}),
@@ -374,6 +389,23 @@ def _indexes(items: str, element: int, into: str) -> Callable[[Dict[str, Any]], 
                 raise Refused("invalid", f"is {item[element]}, and there are {count} {into}", place)
 
     return check
+
+
+def _plugin_places(element: int) -> Callable[[Dict[str, Any]], None]:
+    def check(body: Dict[str, Any]) -> None:
+        count = len(body.get("plugins", ()))
+        for number, item in enumerate(body["results"]):
+            if len(item) > element and item[element] is not None and item[element] >= count:
+                raise Refused(
+                    "invalid", f"is {item[element]}, and there are {count} plugins", f"results[{number}].plugin"
+                )
+
+    return check
+
+
+def _results(body: Dict[str, Any]) -> None:
+    _indexes("results", 3, "devices")(body)
+    _plugin_places(10)(body)
 
 
 def _hello(body: Dict[str, Any]) -> None:
@@ -396,5 +428,6 @@ BETWEEN: Dict[str, Callable[[Dict[str, Any]], None]] = {
     "why": _why,
     "submit": _indexes("tasks", 1, "specs"),
     "assign": _indexes("tasks", 2, "specs"),
-    "results": _indexes("results", 3, "devices"),
+    "results": _results,
+    "finished": _plugin_places(9),
 }
