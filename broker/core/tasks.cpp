@@ -22,7 +22,9 @@ PluginName PluginNames::intern(std::string_view name) {
   const auto found = known_.find(name);
   PluginName kept = found == known_.end() ? nullptr : found->second.lock();
   if (kept == nullptr) {
+    // Going through all of them is for once in a while, also when a worker makes up a name for each result.
     if (known_.size() >= tidy_at_) {
+      if (known_.size() >= kMax && refused_++ % 1024 != 0) return nullptr;
       std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
       tidy_at_ = std::min(std::max<std::size_t>(2 * known_.size(), 64), kMax);
       if (known_.size() >= kMax) return nullptr;

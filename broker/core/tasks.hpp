@@ -44,6 +44,7 @@ class PluginNames {
  private:
   std::map<std::string, std::weak_ptr<const std::string>, std::less<>> known_;
   std::size_t tidy_at_ = 64;
+  std::uint64_t refused_ = 0;  // for want of room
   PluginName latest_;
 };
 

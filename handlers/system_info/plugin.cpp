@@ -8,4 +8,4 @@ RC_PLUGIN_MANIFEST(R"({"needs": {"subprocess": true}})");
 RC_PLUGIN("system_info", RC_VERSION,
           retire_cluster::handler<retire::handlers::SystemInfo>(
               "system_info", "Tells the device's capabilities, load, free memory and storage, uptime and system", 0,
-              R"({"type":["object","null"],"maxProperties":0})"));
+              R"({"type":["object","null"],"additionalProperties":false})"));

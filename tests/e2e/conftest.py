@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -16,6 +18,7 @@ sys.path.insert(0, str(HERE.parents[1] / "python" / "src"))
 
 from harness import process  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
+from harness.plugins import Workshop  # noqa: E402
 from harness.process import Ran  # noqa: E402
 
 
@@ -69,6 +72,14 @@ def own_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     yield make
     for cluster in made:
         cluster.close()
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    """Where plugins are made; not below pytest's directory, which only its owner may enter."""
+    with tempfile.TemporaryDirectory(prefix="plugins-") as home:
+        os.chmod(home, 0o755)
+        yield Workshop(Path(home))
 
 
 @pytest.fixture

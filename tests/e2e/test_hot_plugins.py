@@ -2,75 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import tempfile
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
 from retire_cluster.tasks import Task
 
 from harness.cluster import Cluster, Worker
-from harness.programs import ROOT
+from harness.plugins import (
+    Workshop,
+    device,
+    offers,
+    sha256_of,
+    until_offered,
+    until_refused,
+    until_withdrawn,
+)
 from harness.waiting import eventually
-
-SOURCE = ROOT / "tests" / "e2e" / "plugins" / "versioned.c"
-
-
-class Workshop:
-    """Makes plugins, puts them where the worker looks, and lets held attempts go."""
-
-    def __init__(self, home: Path) -> None:
-        self.drop = home / "drop"
-        self.drop.mkdir(mode=0o755)
-        self.made = home / "made"
-        self.made.mkdir(mode=0o755)
-        self.open = home / "open"  # where handlers may look, whoever they run as
-        self.open.mkdir(mode=0o777)
-        self.open.chmod(0o777)
-
-    def build(self, version: str, *defines: str, compiler: str = "cc") -> Path:
-        name = "-".join([version, compiler, *defines]).translate(str.maketrans('/"=', "___"))
-        out = self.made / f"{name}.so"
-        if not out.exists():
-            flags = [f'-DVERSION="{version}"', f'-DRELEASE_FILE="{self.open}/release"']
-            command = [
-                compiler,
-                "-O1",
-                "-shared",
-                "-fPIC",
-                "-fvisibility=hidden",
-                f"-I{ROOT / 'plugins' / 'sdk'}",
-            ]
-            command += [*flags, *(f"-D{define}" for define in defines), str(SOURCE), "-o", str(out)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-            assert done.returncode == 0, f"{command}\n{done.stderr}"
-            out.chmod(0o755)
-        return out
-
-    def put(self, plugin: Path, name: str = "versioned.so") -> Path:
-        """At once and whole, as an installer does it."""
-        hidden = self.drop / f".{name}"
-        shutil.copy(plugin, hidden)
-        hidden.rename(self.drop / name)
-        return self.drop / name
-
-    def release(self) -> None:
-        (self.open / "release").touch()
-
-
-@pytest.fixture
-def workshop() -> Iterator[Workshop]:
-    # Not below pytest's directory, which only its owner may enter.
-    with tempfile.TemporaryDirectory(prefix="hot-plugins-") as home:
-        os.chmod(home, 0o755)
-        yield Workshop(Path(home))
-
 
 Start = Callable[..., Cluster]
 
@@ -87,31 +38,6 @@ def start(own_cluster: Callable[..., Cluster], workshop: Workshop) -> Start:
     return run
 
 
-def device(cluster: Cluster) -> dict[str, Any]:
-    (found,) = cluster.client.get_devices()
-    return found
-
-
-def offers(cluster: Cluster, task_type: str = "versioned") -> bool:
-    return task_type in device(cluster)["handlers"]
-
-
-def until_offered(cluster: Cluster, task_type: str = "versioned") -> None:
-    eventually(lambda: offers(cluster, task_type), f"{task_type} is offered")
-
-
-def until_withdrawn(cluster: Cluster, task_type: str = "versioned") -> None:
-    eventually(lambda: not offers(cluster, task_type), f"{task_type} is withdrawn")
-
-
-def until_refused(cluster: Cluster, file: Path) -> str:
-    def refusal() -> str | None:
-        lines = [line for line in device(cluster).get("refused_plugins", []) if str(file) in line]
-        return lines[0] if len(lines) == 1 else None
-
-    return eventually(refusal, f"{file} is refused")
-
-
 def worker_of(cluster: Cluster) -> Worker:
     (worker,) = cluster.workers
     assert worker.alive
@@ -125,8 +51,11 @@ def test_a_plugin_that_is_dropped_in_is_offered_and_one_that_is_removed_withdraw
     assert not offers(cluster)
     early = cluster.submit("versioned")  # before anybody can run it
     file = workshop.put(workshop.build("1"))
-    assert cluster.wait(early).result_data == "1"
+    ran = cluster.wait(early)
+    assert (ran.result_data, ran.plugin) == ("1", f"versioned 1 sha256:{sha256_of(file)}")
     assert offers(cluster) and offers(cluster, "echo")
+    assert f"{ran.plugin} {file}" in device(cluster)["plugins"]
+    assert str(ran.plugin) in cluster.cli("retire-cluster", "device", "show", "hot").stdout
     file.unlink()
     until_withdrawn(cluster)
     late = cluster.submit("versioned")
@@ -151,8 +80,12 @@ def test_a_replaced_plugin_serves_new_tasks_while_the_running_one_ends_on_the_ol
     eventually(lambda: cluster.run("versioned").result_data == "2", "new tasks run on the new code")
     assert cluster.status(held) == "running"
     workshop.release()
-    assert cluster.wait(held).result_data == "1"
-    assert cluster.run("versioned").result_data == "2"
+    old, new = cluster.wait(held), cluster.run("versioned")
+    assert (old.result_data, new.result_data) == ("1", "2")
+    for result, version in ((old, "1"), (new, "2")):
+        assert result.plugin == f"versioned {version} sha256:{sha256_of(workshop.build(version))}"
+        task = cluster.client.get_task(result.task_id)
+        assert task is not None and task.result is not None and task.result.plugin == result.plugin
 
 
 def test_replaced_under_load_no_task_is_lost(start: Start, workshop: Workshop) -> None:
@@ -183,8 +116,15 @@ def test_replaced_under_load_no_task_is_lost(start: Start, workshop: Workshop) -
         thread.join(180)
     assert not thread.is_alive()
     results = client.wait_many(ids, timeout=120)
+    hashes: dict[Path, str] = {}
     assert {result.status.value for result in results} == {"success"}
     assert {result.result_data for result in results} >= {"1", "4"}
+    for result in results:
+        built = workshop.build(str(result.result_data))
+        assert (
+            result.plugin
+            == f"versioned {result.result_data} sha256:{hashes.setdefault(built, sha256_of(built))}"
+        )
     assert len(results) == len(ids) and len(ids) >= 400
     worker_of(cluster)
 

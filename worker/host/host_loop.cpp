@@ -8,6 +8,8 @@
 #include <retire_cluster/msgpack_check.hpp>
 
 #include "common/model/limits.hpp"
+#include "worker/host/declared.hpp"
+#include "worker/host/text.hpp"
 
 namespace retire::host {
 namespace {
@@ -39,10 +41,13 @@ HostLoop::HostLoop(int socket, SharedPage& page, std::string plugin_file, const 
       leftovers_(policy, page),
       in_(kReadBytes) {
   Result<LoadedPlugin> plugin = LoadedPlugin::open(plugin_file_, kPluginFdPath);
-  if (plugin.ok()) {
+  Result<PluginManifest> declared =
+      plugin.ok() ? read_declared(plugin.value(), kPluginFd) : Result<PluginManifest>(plugin.error());
+  if (declared.ok()) {
     plugin_ = std::move(plugin).value();
+    schemas_ = std::move(declared.value().schemas);
   } else {
-    plugin_refusal_ = plugin.error().detail;
+    plugin_refusal_ = declared.error().detail;
   }
   close(kPluginFd);
 }
@@ -121,6 +126,15 @@ HostLoop::Handler& HostLoop::handler(std::string_view name) {
   } else {
     made.refusal = "handler " + made.name + " cannot be made here: " + instance.error().detail;
   }
+  if (const auto text = schemas_.find(made.name); text != schemas_.end()) {
+    Result<PayloadSchema> schema = PayloadSchema::compile(text->second);
+    if (!schema.ok()) {
+      made.instance.reset();
+      made.refusal = "handler " + made.name + ": " + schema.error().detail;
+    } else if (!schema.value().accepts_everything()) {
+      made.schema.emplace(std::move(schema).value());
+    }
+  }
   now_ns_ = monotonic_ns();  // making it is not part of the first attempt's time
   return made;
 }
@@ -177,6 +191,11 @@ void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload, st
   bool had_scratch = false;
   if (!with.instance) {
     parts.error_message = with.refusal;
+  } else if (const auto fault = with.schema ? with.schema->check(retire_cluster::Bytes(payload.data, payload.size))
+                                            : std::optional<PayloadFault>()) {
+    outcome = Outcome::FailedPermanently;  // no attempt can do better
+    own_message = clean_text(fault->text(), kErrorMessageBytesMax);
+    parts.error_message = own_message;
   } else {
     context_.begin(run.sequence, TaskId::from_bytes(reinterpret_cast<const char*>(run.task)), with.name.c_str(),
                    run.number, run.timeout_us, checkpoint, begun_ns);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "plugins/loader/loaded_plugin.hpp"
+#include "plugins/manifest/schema.hpp"
 #include "worker/host/attempt_context.hpp"
 #include "worker/host/leftovers.hpp"
 #include "worker/host/result_ring.hpp"
@@ -31,7 +32,8 @@ class HostLoop {
   struct Handler {
     std::string name;
     std::optional<HandlerInstance> instance;
-    std::string refusal;  // why there is none
+    std::string refusal;                  // why there is none
+    std::optional<PayloadSchema> schema;  // none: any payload
   };
 
   bool read_more();
@@ -49,6 +51,7 @@ class HostLoop {
   std::string plugin_file_;
   std::optional<LoadedPlugin> plugin_;
   std::string plugin_refusal_;
+  std::map<std::string, std::string> schemas_;  // as text, by handler
   bool has_setup_ = false;
   Setup setup_;
   std::map<std::string, Handler, std::less<>> handlers_;

@@ -115,7 +115,7 @@ void HostPool::begin(std::uint32_t slot, const PluginPtr& plugin, std::string_vi
   }
   if (host == nullptr) {
     make_room();
-    Result<sandbox::Seat> seat = config_.seats->take();
+    Result<sandbox::Seat> seat = config_.seats->take(plugin->manifest.terms);
     Result<std::unique_ptr<HostProcess>> started =
         seat.ok() ? HostProcess::start(config_.program, plugin, encoded_setup_, std::move(seat).value())
                   : Result<std::unique_ptr<HostProcess>>(seat.error());

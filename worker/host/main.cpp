@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -50,7 +52,11 @@ int main(int argc, char** argv) {
     std::puts("retire-cluster-handler-host " RC_VERSION);
     return 0;
   }
-  if (mode == "--probe" && argc == 3) return probe_plugin_file(argv[2], argv[2], -1, STDOUT_FILENO);
+  if (mode == "--probe" && argc == 3) {
+    const int image = open(argv[2], O_RDONLY | O_CLOEXEC);
+    if (image < 0) std::fprintf(stderr, "%s: %s\n", argv[2], std::strerror(errno));
+    return image < 0 ? 1 : probe_plugin_file(argv[2], image, -1, STDOUT_FILENO);
+  }
   const bool known = mode == "--check" ? argc == 3 : (mode == "--probe" || mode == "--run") && argc == 4;
   if (!known) {
     std::fwrite(kUsage.data(), 1, kUsage.size(), stderr);
@@ -65,7 +71,7 @@ int main(int argc, char** argv) {
   fcntl(kPluginFd, F_SETFD, FD_CLOEXEC);
   supervise(policy, kReportFd, argv[argc - 1], [&](const retire::sandbox::Policy& here) {
     if (mode == "--check") return check(here);
-    if (mode == "--probe") return probe_plugin_file(file, kPluginFdPath, kSocketFd, kSocketFd);
+    if (mode == "--probe") return probe_plugin_file(file, kPluginFd, kSocketFd, kSocketFd);
     return serve(file, here);
   });
 }

@@ -1,8 +1,10 @@
 #include "worker/host/manifest.hpp"
 
+#include <array>
 #include <retire_cluster/payload.hpp>
 
 #include "common/model/task.hpp"
+#include "plugins/manifest/manifest.hpp"
 #include "worker/host/text.hpp"
 
 namespace retire::host {
@@ -20,7 +22,7 @@ void field(Packer& out, std::string_view key, const std::string& text) {
 std::string encode_manifest(const Manifest& manifest) {
   msgpack::sbuffer bytes;
   Packer out(bytes);
-  out.pack_map(3);
+  out.pack_map(6);
   field(out, "name", manifest.name);
   field(out, "version", manifest.version);
   out.pack("handlers");
@@ -34,6 +36,13 @@ std::string encode_manifest(const Manifest& manifest) {
     out.pack(handler.info.off_by_default);
     field(out, "refusal", handler.refusal);
   }
+  out.pack("network");
+  out.pack(manifest.terms.network);
+  const sandbox::Limits& limits = manifest.terms.limits;
+  out.pack("limits");
+  out.pack(std::array{limits.memory_bytes, limits.file_bytes, limits.open_files, limits.processes, limits.cpu_seconds});
+  out.pack("paths");
+  out.pack(manifest.paths);
   return {bytes.data(), bytes.size()};
 }
 
@@ -70,6 +79,12 @@ Result<Manifest> decode_manifest(std::string_view bytes) {
       handler.refusal = one.text("refusal");
       if (!is_task_type(handler.info.name)) return Error{ErrorCode::PluginRefused, "its manifest makes no sense"};
     }
+    manifest.terms.network = fields.boolean_or("network", false);
+    const auto limits = fields.value("limits").as<std::array<std::uint64_t, 5>>();
+    manifest.terms.limits = {limits[0], limits[1], limits[2], limits[3], limits[4]};
+    manifest.paths = fields.value("paths").as<std::vector<std::string>>();
+    if (manifest.paths.size() > kManifestPathsMax)
+      return Error{ErrorCode::PluginRefused, "its manifest makes no sense"};
     return manifest;
   } catch (const std::exception& error) {
     return Error{ErrorCode::PluginRefused, std::string("its manifest cannot be read: ") + error.what()};

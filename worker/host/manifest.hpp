@@ -7,6 +7,7 @@
 
 #include "common/base/result.hpp"
 #include "plugins/loader/loaded_plugin.hpp"
+#include "worker/sandbox/policy.hpp"
 
 namespace retire::host {
 
@@ -18,9 +19,12 @@ struct Manifest {
   std::string name;
   std::string version;
   std::vector<Handler> handlers;
+  sandbox::Terms terms{};            // what its hosts are given
+  std::vector<std::string> paths{};  // absolute directories that it writes to
 };
 
-// {"name", "version", "handlers": [{"name", "description", "payload_schema", "off_by_default", "refusal"}]}
+// {"name", "version", "handlers": [{"name", "description", "payload_schema", "off_by_default", "refusal"}], "network",
+//  "limits": [memory, file size, open files, processes, processor seconds; 0: the worker's], "paths": […]}
 std::string encode_manifest(const Manifest& manifest);
 // {"refused": text}
 std::string encode_refusal(std::string_view why);

@@ -7,7 +7,7 @@ namespace retire::host {
 
 // Writes the manifest, one msgpack value, on `out`; returns the process's exit status. With `setup_from` >= 0 it reads
 // what the handlers are told at their making from there, else they are told nothing.
-// `load_from` is where its bytes are, `file` what it is called.
-int probe_plugin_file(const std::string& file, const std::string& load_from, int setup_from, int out);
+// `image` is a descriptor of its bytes, `file` what it is called.
+int probe_plugin_file(const std::string& file, int image, int setup_from, int out);
 
 }  // namespace retire::host

@@ -1,5 +1,6 @@
 #include "worker/sandbox/policy.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace retire::sandbox {
@@ -34,6 +35,13 @@ bool take(std::string_view& from, std::string& out) {
 }
 
 }  // namespace
+
+Limits tighter(const Limits& one, const Limits& other) {
+  const auto least = [](std::uint64_t a, std::uint64_t b) { return a == 0 ? b : b == 0 ? a : std::min(a, b); };
+  return {least(one.memory_bytes, other.memory_bytes), least(one.file_bytes, other.file_bytes),
+          least(one.open_files, other.open_files), least(one.processes, other.processes),
+          least(one.cpu_seconds, other.cpu_seconds)};
+}
 
 std::string encode(const Policy& policy) {
   const Fixed fixed{policy.limits, policy.user,     policy.group,  static_cast<std::uint32_t>(policy.writable.size()),

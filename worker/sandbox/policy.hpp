@@ -22,6 +22,15 @@ struct Limits {
   std::uint64_t cpu_seconds = 7 * 86'400;  // a backstop: what ends an attempt is its timeout
 };
 
+// The tighter of both, limit by limit.
+Limits tighter(const Limits& one, const Limits& other);
+
+// What a plugin asks for, of the policy of its hosts.
+struct Terms {
+  bool network = false;             // at Level::Strict there is none otherwise
+  Limits limits = {0, 0, 0, 0, 0};  // its own; a tighter one of the worker's stays
+};
+
 constexpr uid_t kNoUser = static_cast<uid_t>(-1);
 
 struct Policy {

@@ -154,7 +154,7 @@ Status Seats::make_root() {
                                   "; name another place with TMPDIR"};
 }
 
-Result<Seat> Seats::take(bool needs_network) {
+Result<Seat> Seats::take(const Terms& terms) {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (root_.empty()) {
     if (Status made = make_root(); !made.ok()) return made.error();
@@ -166,10 +166,10 @@ Result<Seat> Seats::take(bool needs_network) {
 
   Policy policy;
   policy.level = config_.level;
-  policy.limits = config_.limits;
+  policy.limits = tighter(config_.limits, terms.limits);
   policy.writable = config_.writable;
   policy.filter = config_.filter;
-  policy.network = config_.level != Level::Strict || needs_network;
+  policy.network = config_.level != Level::Strict || terms.network;
   policy.scratch = root_ + "/" + std::to_string(index);
   if (geteuid() == 0 && config_.level != Level::Off) {
     if (config_.run_as) {

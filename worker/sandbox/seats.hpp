@@ -60,9 +60,9 @@ class Seats : public std::enable_shared_from_this<Seats> {
   Seats& operator=(const Seats&) = delete;
 
   const SeatsConfig& config() const { return config_; }
-  // A free seat, with its scratch directory empty and there. At Level::Strict without the network, unless its plugin
-  // says that it needs it. Errors: Io, Configuration when no user is free.
-  Result<Seat> take(bool needs_network = false);
+  // A free seat, with its scratch directory empty and there. At Level::Strict without the network, unless the terms
+  // ask for it; with the tighter of the worker's limits and theirs. Errors: Io, Configuration when no user is free.
+  Result<Seat> take(const Terms& terms = {});
 
  private:
   friend class Seat;

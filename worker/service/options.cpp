@@ -96,6 +96,8 @@ void declare_flags(config::Flags& flags, Options& options) {
       .range(0, 86'400);
 
   flags.add("plugin-dir", options.plugin_dirs, "a directory of plugins, beside the installed ones").value_name("DIR");
+  flags.add("plugin-key", options.plugin_keys, "a public key; only plugins that one of them has signed are used")
+      .value_name("FILE");
   flags.add("allow", options.allow, "switch on a task type that is off by default")
       .value_name("TYPE")
       .check(check_type);

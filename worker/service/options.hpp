@@ -21,6 +21,7 @@ struct Options {
   std::string device_id;
   std::string data_dir;
   std::vector<std::string> plugin_dirs;
+  std::vector<std::string> plugin_keys;
   std::vector<std::string> resources;  // as given: NAME=N
   std::vector<std::string> allow;
   std::vector<std::string> deny;

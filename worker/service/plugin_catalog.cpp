@@ -6,8 +6,10 @@
 #include <chrono>
 #include <utility>
 
+#include "common/base/assert.hpp"
 #include "plugins/loader/scan.hpp"
 #include "plugins/loader/trust.hpp"
+#include "plugins/signature/signature.hpp"
 #include "worker/host/plugin_prober.hpp"
 
 namespace retire::worker {
@@ -87,8 +89,37 @@ void PluginCatalog::look_at(const std::filesystem::path& directory, const std::f
     return;
   }
   const Result<FileState> state = state_of(file);
-  if (state.ok() && known.state == state.value()) return;
+  if (state.ok() && known.state == state.value() &&
+      (!known.plugin || check_signature(file, known.plugin->image.hash()).ok())) {
+    return;
+  }
   take(file, known, stop);
+}
+
+// Signatures may come, change and go by themselves, so the bytes in use are held against theirs each time.
+Status PluginCatalog::check_signature(const std::filesystem::path& file, const std::string& hash) const {
+  if (config_.keys.empty()) return ok_status();
+  const std::optional<Digest> digest = digest_from_hex(hash);
+  RC_ASSERT(digest);
+  const Result<PublicKey> key = verify_plugin(file, *digest, config_.keys);
+  return key.ok() ? ok_status() : Status(key.error());
+}
+
+// What it says that it writes to must be among what handlers may write to here.
+Status PluginCatalog::check_paths(const std::string& file, const host::Manifest& manifest) const {
+  if (!config_.paths_bind) return ok_status();
+  for (const std::string& path : manifest.paths) {
+    const auto is_within = [&](const std::string& allowed) {
+      const std::filesystem::path wanted(path);
+      const std::filesystem::path whole(allowed);
+      return std::mismatch(whole.begin(), whole.end(), wanted.begin(), wanted.end()).first == whole.end();
+    };
+    if (std::none_of(config_.writable.begin(), config_.writable.end(), is_within)) {
+      return Error{ErrorCode::PluginRefused,
+                   file + ": it needs the directory " + path + "; give the worker --allow-path " + path};
+    }
+  }
+  return ok_status();
 }
 
 void PluginCatalog::take(const std::filesystem::path& file, Known& known, int stop) {
@@ -110,6 +141,13 @@ void PluginCatalog::take(const std::filesystem::path& file, Known& known, int st
     }
     return;
   }
+  if (const Status is_signed = check_signature(file, image.value().hash()); !is_signed.ok()) {
+    // These very bytes are vouched for no longer; those of before were, and may stay until the signature of the new
+    // ones has come too.
+    if (known.plugin && known.plugin->image.hash() == image.value().hash()) known = {};
+    refuse(is_signed.error().detail);
+    return;
+  }
   const FileState state = image.value().state();
   const bool vague = is_vague(state);
   if (known.plugin && known.plugin->image.hash() == image.value().hash()) {
@@ -119,6 +157,12 @@ void PluginCatalog::take(const std::filesystem::path& file, Known& known, int st
   }
   const Result<host::Manifest> manifest = host::probe_plugin(config_.handler_host, image.value(), config_.setup,
                                                              config_.probe_timeout, *config_.seats, stop);
+  const Status fits = manifest.ok() ? check_paths(path, manifest.value()) : Status(manifest.error());
+  if (!fits.ok() && manifest.ok()) {
+    refuse(fits.error().detail);
+    if (!vague) known.state = state;
+    return;
+  }
   if (!manifest.ok()) {
     if (manifest.error().code == ErrorCode::Busy) return;  // stopped
     refuse(manifest.error().detail);

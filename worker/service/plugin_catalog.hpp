@@ -13,6 +13,7 @@
 
 #include "common/base/result.hpp"
 #include "common/base/time.hpp"
+#include "plugins/signature/key.hpp"
 #include "worker/host/plugin.hpp"
 #include "worker/host/setup.hpp"
 #include "worker/sandbox/seats.hpp"
@@ -24,6 +25,9 @@ struct PluginCatalogConfig {
   std::string handler_host;
   host::Setup setup;
   std::shared_ptr<sandbox::Seats> seats;  // not null
+  std::vector<PublicKey> keys{};          // one of these must have signed a plugin; none: nobody need have
+  std::vector<std::string> writable{};    // directories that handlers may write to
+  bool paths_bind = false;                // they may write nowhere else
   Duration probe_timeout = std::chrono::seconds(10);
 };
 
@@ -62,6 +66,8 @@ class PluginCatalog {
   };
   void look_at(const std::filesystem::path& directory, const std::filesystem::path& file, Known& known, int stop);
   void take(const std::filesystem::path& file, Known& known, int stop);
+  Status check_signature(const std::filesystem::path& file, const std::string& hash) const;
+  Status check_paths(const std::string& file, const host::Manifest& manifest) const;
 
   PluginCatalogConfig config_;
   std::map<std::string, Known> known_;  // by path

@@ -76,6 +76,13 @@ Result<Described> describe(const Options& options, const Locations& locations, s
   plugins.handler_host = locations.handler_host;
   plugins.setup = host::make_setup(out.device, options.http_allow);
   plugins.seats = out.sandboxing.seats;
+  plugins.writable = plugins.seats->config().writable;
+  plugins.paths_bind = plugins.seats->config().level != sandbox::Level::Off;
+  for (const std::string& file : options.plugin_keys) {
+    const Result<PublicKey> key = PublicKey::read(file);
+    if (!key.ok()) return Error{ErrorCode::Configuration, "--plugin-key " + key.error().detail};
+    plugins.keys.push_back(key.value());
+  }
   out.catalog.emplace(std::move(plugins));
   if (const Status opened = out.catalog->open(); !opened.ok()) return opened.error();
   out.offers = find_offers(*out.catalog, rules_of(options));

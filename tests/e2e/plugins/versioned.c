@@ -1,12 +1,21 @@
-/* A plugin that tells its version, compiled by tests/e2e/test_hot_plugins.py with one of
+/* A plugin that tells its version, compiled by tests/e2e/harness/plugins.py with some of
  *   -DVERSION="1"            what it gives as its result
  *   -DRELEASE_FILE="/…"      a payload that is not nil waits until this file exists
+ *   -DTYPE="versioned"       the task type
  *   -DABI=99                 another version of the interface
  *   -DDIES_AT_LOAD           its constructor aborts
+ *   -DSCHEMA="{…}"           the schema of its payload, in the table
+ *   -DMANIFEST="{…}"         its manifest
+ *   -DTELLS_LIMITS           gives its limits of memory and of open files instead
+ *   -DPORT=1234              gives "reached" or "unreached": whether it can connect to this port of this machine
  * Plain C, by the header alone. */
+#include <arpa/inet.h>
 #include <retire_cluster/plugin_abi.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef ABI
@@ -17,6 +26,12 @@
 #endif
 #ifndef RELEASE_FILE
 #define RELEASE_FILE "/"
+#endif
+#ifndef SCHEMA
+#define SCHEMA NULL
+#endif
+#ifdef MANIFEST
+RC_PLUGIN_MANIFEST(MANIFEST);
 #endif
 
 #ifdef DIES_AT_LOAD
@@ -35,23 +50,49 @@ static void* create(const rc_setup* setup, void (*refuse)(void* to, const char* 
   return &nothing_to_keep;
 }
 
+static const char* answer(char* text, size_t size) {
+#if defined TELLS_LIMITS
+  struct rlimit memory;
+  struct rlimit files;
+  getrlimit(RLIMIT_DATA, &memory);
+  getrlimit(RLIMIT_NOFILE, &files);
+  snprintf(text, size, "%llu %llu", (unsigned long long)memory.rlim_cur, (unsigned long long)files.rlim_cur);
+  return text;
+#elif defined PORT
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+  const int socket_fd = socket(AF_INET, SOCK_STREAM, 0);
+  (void)text;
+  (void)size;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (socket_fd < 0 || connect(socket_fd, (const struct sockaddr*)&address, sizeof address) != 0) return "unreached";
+  close(socket_fd);
+  return "reached";
+#else
+  (void)text;
+  (void)size;
+  return VERSION;
+#endif
+}
+
 static int run(void* self, rc_bytes payload, const rc_context* context) {
-  uint8_t result[1 + sizeof VERSION];
+  char text[32];
+  uint8_t result[1 + sizeof text];
+  const char* const said = answer(text, sizeof text);
   (void)self;
   if (payload.size != 1 || payload.data[0] != 0xc0) {
     while (access(RELEASE_FILE, F_OK) != 0) {
       if (context->wait(context, 0.02)) return RC_CANCELLED;
     }
   }
-  result[0] = (uint8_t)(0xa0 + sizeof VERSION - 1);
-  memcpy(result + 1, VERSION, sizeof VERSION - 1);
-  context->result(context, result, sizeof VERSION);
+  result[0] = (uint8_t)(0xa0 + strlen(said));
+  memcpy(result + 1, said, strlen(said));
+  context->result(context, result, 1 + strlen(said));
   return RC_OK;
 }
 
 static void destroy(void* self) { (void)self; }
 
-static const rc_handler kHandlers[] = {{TYPE, "Tells its version", 0, NULL, create, run, destroy},
+static const rc_handler kHandlers[] = {{TYPE, "Tells its version", 0, SCHEMA, create, run, destroy},
                                        {NULL, NULL, 0, NULL, NULL, NULL, NULL}};
 static const rc_plugin kPlugin = {ABI, sizeof(rc_plugin), sizeof(rc_handler), "versioned", VERSION, kHandlers};
 

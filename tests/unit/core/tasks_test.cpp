@@ -49,7 +49,9 @@ TEST(PluginNames, AreBoundedHoweverManyAreMadeUp) {
   EXPECT_NE(held.front(), nullptr);
   EXPECT_EQ(held.back(), nullptr) << "what is too many is not known";
   held.resize(1);
-  EXPECT_NE(names.intern("another"), nullptr) << "there is room again";
+  PluginName again;
+  for (int i = 0; i < 2'000 && again == nullptr; ++i) again = names.intern("another");
+  EXPECT_NE(again, nullptr) << "there is room again";
 }
 
 TEST(TaskTable, WalksFromTheNewestAndSkipsHoles) {

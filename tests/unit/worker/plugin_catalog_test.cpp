@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "plugins/signature/signature.hpp"
 #include "tests/unit/plugins/temporary_directory.hpp"
 
 namespace retire::worker {
@@ -190,6 +191,58 @@ TEST_F(Catalog, ADirectoryThatGoesTakesItsPluginsAlong) {
   fs::rename(directory.path().string() + "-away", directory.path());
   EXPECT_TRUE(catalog.refresh());
   EXPECT_TRUE(only().plugin);
+}
+
+class SignedCatalog : public Catalog {
+ protected:
+  SignedCatalog() : keys{key.public_key()}, picky({{directory.path()}, kHost, {}, sandbox::Seats::make({}), keys}) {}
+  const PluginFile& file() {
+    EXPECT_EQ(picky.files().size(), 1u);
+    return picky.files().at(0);
+  }
+  PrivateKey key = PrivateKey::generate();
+  std::vector<PublicKey> keys;
+  PluginCatalog picky;
+};
+
+TEST_F(SignedCatalog, OnlyWhatOneOfTheKeysSignedIsUsed) {
+  const fs::path plugin = put("telling", "a.so");
+  ASSERT_TRUE(picky.open().ok());
+  EXPECT_FALSE(file().plugin);
+  EXPECT_THAT(file().refusal, HasSubstr(plugin.string()));
+  ASSERT_TRUE(sign_plugin(plugin, PrivateKey::generate()).ok());
+  picky.refresh();
+  EXPECT_FALSE(file().plugin) << "somebody else's";
+  ASSERT_TRUE(sign_plugin(plugin, key).ok());
+  EXPECT_TRUE(picky.refresh());
+  EXPECT_TRUE(file().plugin) << file().refusal;
+}
+
+TEST_F(SignedCatalog, OtherBytesNeedAnotherSignature) {
+  const fs::path plugin = put("telling", "a.so");
+  ASSERT_TRUE(sign_plugin(plugin, key).ok());
+  ASSERT_TRUE(picky.open().ok());
+  const host::PluginPtr first = file().plugin;
+  ASSERT_TRUE(first);
+  put("telling", "a.so", "2");
+  EXPECT_TRUE(picky.refresh());
+  EXPECT_EQ(file().plugin, first) << "whose bytes were signed";
+  EXPECT_THAT(file().refusal, HasSubstr("stays in use"));
+  ASSERT_TRUE(sign_plugin(plugin, key).ok());
+  EXPECT_TRUE(picky.refresh());
+  EXPECT_NE(file().plugin, first);
+  EXPECT_EQ(file().refusal, "");
+}
+
+TEST_F(SignedCatalog, ASignatureThatIsTakenAwayTakesThePluginAlong) {
+  const fs::path plugin = put("telling", "a.so");
+  ASSERT_TRUE(sign_plugin(plugin, key).ok());
+  ASSERT_TRUE(picky.open().ok());
+  ASSERT_TRUE(file().plugin);
+  EXPECT_FALSE(picky.refresh());
+  fs::remove(signature_file(plugin));
+  EXPECT_TRUE(picky.refresh());
+  EXPECT_FALSE(file().plugin);
 }
 
 }  // namespace
