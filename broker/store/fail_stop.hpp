@@ -1,11 +1,11 @@
 // A file system below RocksDB that stops for good at its first failure.
 //
 // RocksDB 7.8, as Debian builds it, ends the process on an assertion when a file is used again after a write or fsync
-// of it has failed, which its own threads do: a writer waits for a log that is being fsynced, the fsync fails, and the
-// writer takes its turn at the same file. So RocksDB is never told. The first failure is remembered, and from then on
-// nothing that would change the directory is done any more, while RocksDB hears that all went well. What the disk holds
-// is then what a power cut at that moment would leave; whoever uses RocksDB asks health() after each call, before it
-// believes the answer.
+// of it has failed, and does not look everywhere before it does; after "no space" it takes up its work again by itself,
+// whatever it is set to. So RocksDB is never told. The first failure is remembered, and from then on nothing that would
+// change the directory is done any more, while RocksDB hears that all went well. What the disk holds is then what a
+// power cut at that moment would leave; whoever uses RocksDB asks health() after each call, before it believes the
+// answer.
 //
 // Only changes below `directory` count: a backup that does not fit onto another disk is that backup's failure alone.
 // Reading fails as ever. Threads: any.

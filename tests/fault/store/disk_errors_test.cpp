@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "broker/store/batch.hpp"
+#include "broker/store/disk.hpp"
 #include "tests/fault/store/counts.hpp"
 #include "tests/fault/store/engine_on_sim.hpp"
 #include "tests/unit/store/model_main.hpp"
@@ -155,6 +156,37 @@ TEST(DiskErrors, AFailedFsyncIsNeverTriedAgain) {
   store = machine.open(error);
   ASSERT_TRUE(store) << error;
   EXPECT_TRUE(model.attach(*store, error)) << error;
+}
+
+// After a failure nothing reaches the disk any more, though the keeper may be in the midst of its round and compact.
+// Had it been told, RocksDB would go on: after "no space" it takes up its work again by itself, whatever it is set to.
+TEST(DiskErrors, NothingReachesTheDiskAfterAFailedWrite) {
+  for (const SimDisk::Fault fault : {SimDisk::Fault::Io, SimDisk::Fault::NoSpace}) {
+    for (const std::uint64_t call : {1u, 2u}) {  // the write to the log, its fsync
+      Machine machine(1);
+      const Result<std::unique_ptr<Disk>> disk = Disk::open("/data/store", *machine.env, 64 << 10);
+      ASSERT_TRUE(disk.ok()) << disk.error().detail;
+      const auto write = [&](std::uint64_t number) {
+        Maker maker;
+        BatchBuilder batch;
+        batch.begin(number);
+        batch.append(maker.submitted(number));
+        batch.finish(disk.value()->salt(), number);
+        return disk.value()->write(number, batch.value(), batch.ids(), batch.settings());
+      };
+      ASSERT_TRUE(write(1).ok());
+      machine.disk->fail_at(call, fault, false);
+      EXPECT_FALSE(write(2).ok());
+      EXPECT_EQ(machine.disk->failures(), 1u);
+      const SimDisk::Files left = machine.disk->files();
+      const Status reclaimed = disk.value()->reclaim(0, 2);
+      ASSERT_FALSE(reclaimed.ok());
+      EXPECT_NE(reclaimed.error().detail.find("injected"), std::string::npos) << reclaimed.error().detail;
+      EXPECT_FALSE(write(3).ok());
+      EXPECT_FALSE(disk.value()->close(1).ok());
+      EXPECT_TRUE(machine.disk->files() == left);
+    }
+  }
 }
 
 TEST(DiskErrors, LittleSpaceIsSaidBeforeThereIsNone) {
