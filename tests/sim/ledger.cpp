@@ -25,13 +25,15 @@ void Ledger::restart() {
 void Ledger::begin_turn(TimePoint now) {
   if (now == turn_at_) return;
   const Duration gap = now - turn_at_;
+  for (auto& [name, device] : devices_) {
+    device.away = device.connection.empty() || turn_at_ - device.heard_at >= rules_.offline_after;
+  }
   if (turn_at_ != TimePoint{} && gap > rules_.frozen_after) {
     for (auto& [name, device] : devices_) {
       const bool heard_lately = !device.connection.empty() && turn_at_ - device.heard_at < rules_.offline_after;
       if (heard_lately || !device.held.empty()) device.heard_at = std::min(now, device.heard_at + gap);
     }
   }
-  last_turn_at_ = turn_at_;
   turn_at_ = now;
 }
 
@@ -71,6 +73,7 @@ void Ledger::hello(const std::string& connection, const Hello& hello, TimePoint 
   device.abandoned.clear();
   device.ended.clear();
   device.heard_at = now;
+  device.away = false;
   std::vector<AttemptId> gone;
   for (auto& [attempt, held] : device.held) {
     held.number = 0;
@@ -121,10 +124,7 @@ void Ledger::received(const std::string& connection, const protocol::Envelope& e
     const auto named = devices_.find(control.device_id);
     if (named == devices_.end()) return;
     if (control.action == DeviceControl::Action::Remove) {  // refused while it is connected
-      const Device& device = named->second;
-      if (device.connection.empty() || last_turn_at_ - device.heard_at >= rules_.offline_after) {
-        forget(control.device_id);
-      }
+      if (named->second.away || named->second.connection.empty()) forget(control.device_id);
       return;
     }
     asked_[{connection, correlation}] = {control.device_id, named->second.drained};
@@ -135,6 +135,7 @@ void Ledger::received(const std::string& connection, const protocol::Envelope& e
   if (known == by_connection_.end()) return;
   Device& device = devices_.at(known->second);
   device.heard_at = now;
+  device.away = false;
   switch (envelope.type) {
     case MessageType::Heartbeat: {
       Heartbeat message;

@@ -61,6 +61,7 @@ class Ledger {
     std::set<AttemptId> abandoned;
     std::set<AttemptId> ended;  // since its hello, whose answer leaves later and may still name them
     TimePoint heard_at{};
+    bool away = true;       // when the last turn ended; not when it has been heard since
     bool draining = false;  // by its own wish
     bool drained = false;   // by an administrator's
   };
@@ -71,7 +72,6 @@ class Ledger {
 
   LedgerRules rules_;
   TimePoint turn_at_{};
-  TimePoint last_turn_at_{};
   std::map<std::string, Device> devices_;
   std::map<std::string, std::string> by_connection_;
   std::map<TaskId, std::pair<std::string, AttemptId>> current_;  // the device that has it
