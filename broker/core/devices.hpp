@@ -41,6 +41,7 @@ struct alignas(kCacheLine) Device {
   bool connected = false;                           // has a session, and was heard within offline_after
   bool draining = false;                            // by its own wish
   bool drained = false;                             // by an administrator's
+  bool drain_decided = false;                       // in this run of main
   bool quarantined = false;
   bool paused = false;  // by its owner's rules: battery, hours, load; it says so itself
   Room room = Room::None;

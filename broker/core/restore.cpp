@@ -96,9 +96,19 @@ DeviceIndex Scheduler::device_named(std::string_view device_id) {
   return place;
 }
 
-void Scheduler::restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now) {
+void Scheduler::restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now, Effects& out) {
   DeviceIndex place = devices_.find(capabilities.device_id);
-  if (place && devices_[place].connected) return;  // it has come back before its record, and said so itself
+  if (place && (devices_[place].connected || devices_[place].drain_decided)) {
+    // It has come back before its record and told what it is; what an administrator said it does not know.
+    if (devices_[place].drain_decided || devices_[place].drained == drained) return;
+    if (drained) {
+      drain_device(place, now, out);
+    } else {  // a later record of the same device
+      resume_device(place, now, out);
+    }
+    devices_[place].drain_decided = false;
+    return;
+  }
   if (!place) place = devices_.add(capabilities.device_id);
   devices_.set_capabilities(place, capabilities);
   devices_.set_flag(place, &Device::drained, drained);

@@ -131,7 +131,8 @@ class Scheduler {
   // The task's record will be restored soon.
   void prefetch(const TaskId& id) const { tasks_.fetch(id); }
   void restore(const Restored& record, Now now, Effects& out);
-  void restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now);
+  // Of a device that is back already only the drain is taken, unless an administrator has spoken since.
+  void restore_device(const Capabilities& capabilities, bool drained, WallTime heard, Now now, Effects& out);
   void restore_removed(std::string_view device_id);
   void queue_restored(Now now);
   void end_restore(Now now);

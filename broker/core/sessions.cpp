@@ -233,6 +233,7 @@ void Scheduler::set_pause(DeviceIndex place, std::string_view why, Now now, Effe
 
 void Scheduler::drain_device(DeviceIndex place, Now now, Effects& out) {
   devices_.set_flag(place, &Device::drained, true);
+  devices_[place].drain_decided = true;
   out.devices.push_back(place);
   missed(place);
   recall_all(place, "", now, out);
@@ -240,6 +241,7 @@ void Scheduler::drain_device(DeviceIndex place, Now now, Effects& out) {
 
 void Scheduler::resume_device(DeviceIndex place, Now now, Effects& out) {
   devices_.set_flag(place, &Device::drained, false);
+  devices_[place].drain_decided = true;
   out.devices.push_back(place);
   if (devices_[place].quarantined) release_quarantine(place, now);
   devices_.update_room(place, config_.ahead_work, config_.held_max);

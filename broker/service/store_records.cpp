@@ -232,7 +232,7 @@ void Broker::restore_device(const store::Record& record) {
     logging::warn("device={} cannot be read from the store: it is known again when it joins", record.task.device_id);
     return;
   }
-  scheduler_.restore_device(message.device, bytes[1] != 0, WallTime(Duration(heard)), now_);
+  scheduler_.restore_device(message.device, bytes[1] != 0, WallTime(Duration(heard)), now_, effects_);
 }
 
 void Broker::queue_loaded() {

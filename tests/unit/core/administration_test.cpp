@@ -54,6 +54,43 @@ TEST(Pause, OfATypeLeavesTheOthersAlone) {
   EXPECT_TRUE(cluster.is_sent(echo));
 }
 
+// Devices are known again with the history, when they may be back at work.
+TEST(Drain, ByAnAdministratorOutlivesARestartAfterWhichTheDeviceIsBackBeforeItsRecord) {
+  Cluster cluster;
+  cluster.scheduler.begin_restore();
+  cluster.scheduler.queue_restored(cluster.now);
+  const DeviceIndex device = cluster.join("a", 2);
+  const TaskId running = cluster.submit(spec_of("echo"));
+  const TaskId held = cluster.submit(spec_of("echo"));
+  cluster.start(running);
+  cluster.scheduler.restore_device(Cluster::device_of("a", 2), true, cluster.now.wall, cluster.now, cluster.effects);
+  EXPECT_EQ(cluster.effects.devices, std::vector{device}) << "the record of this run says that it is not drained";
+  cluster.settle();
+  cluster.scheduler.end_restore(cluster.now);
+  EXPECT_EQ(cluster.recalled, std::vector{cluster.find_sent(held)->attempt});
+  EXPECT_FALSE(cluster.is_sent(cluster.submit(spec_of("echo"))));
+  EXPECT_EQ(cluster.scheduler.device_reports("a")[0].state, "draining");
+}
+
+TEST(Drain, WhatAnAdministratorSaidInThisRunIsNotUndoneByARecordOfAnEarlierOne) {
+  for (const bool drained : {false, true}) {
+    Cluster cluster;
+    cluster.scheduler.begin_restore();
+    cluster.scheduler.queue_restored(cluster.now);
+    const DeviceIndex device = cluster.join("a");
+    if (drained) {
+      cluster.scheduler.drain_device(device, cluster.now, cluster.effects);
+    } else {
+      cluster.scheduler.resume_device(device, cluster.now, cluster.effects);
+    }
+    cluster.settle();
+    cluster.scheduler.restore_device(Cluster::device_of("a"), !drained, cluster.now.wall, cluster.now, cluster.effects);
+    cluster.settle();
+    cluster.scheduler.end_restore(cluster.now);
+    EXPECT_EQ(cluster.is_sent(cluster.submit(spec_of("echo"))), !drained);
+  }
+}
+
 TEST(Drain, ByAnAdministratorOutlivesANewHello) {
   Cluster cluster;
   const DeviceIndex device = cluster.join("a");
