@@ -5,6 +5,8 @@
 namespace retire::sim {
 namespace {
 
+constexpr Duration kClosedBeforeItLeftMax = std::chrono::milliseconds(50);
+
 bool contains(const std::vector<AttemptId>& all, AttemptId one) {
   return std::find(all.begin(), all.end(), one) != all.end();
 }
@@ -142,7 +144,9 @@ void Ledger::received(const std::string& connection, const protocol::Envelope& e
       RC_ASSERT(protocol::decode(envelope.body, message).ok());
       std::vector<AttemptId> gone;
       for (const auto& [attempt, held] : device.held) {
-        const bool settled = held.number <= message.seen || now - held.at > rules_.offline_after;
+        // It counts from when it was closed; one that may run only once left when its dispatch was on the disk.
+        const bool overdue = now - held.at > rules_.offline_after - kClosedBeforeItLeftMax;
+        const bool settled = held.number <= message.seen || overdue;
         if (settled && !contains(message.held, attempt)) gone.push_back(attempt);
       }
       for (const AttemptId attempt : device.abandoned) {
