@@ -113,6 +113,8 @@ class Disk {
   std::uint64_t used_bytes() const;
   std::uint64_t log_bytes() const;  // of them, in write-ahead logs
   std::uint64_t free_bytes() const;
+  // In memory and in logs, not in data files yet.
+  std::uint64_t unflushed_bytes() const;
 
   // Everything into data files, and the mark of an orderly end at `last`.
   Status close(std::uint64_t last);

@@ -118,6 +118,11 @@ std::uint64_t Disk::free_bytes() const {
   return env_->GetFreeSpace(directory_, &free).ok() ? free : std::numeric_limits<std::uint64_t>::max();
 }
 
+std::uint64_t Disk::unflushed_bytes() const {
+  std::uint64_t bytes = 0;
+  return db_->GetAggregatedIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &bytes) ? bytes : 0;
+}
+
 Status Disk::close(std::uint64_t last) {
   if (Status health = env_->health(); !health.ok()) return health;
   const auto status = db_->Flush({}, handles_);

@@ -41,6 +41,7 @@ struct Shared {
   Ledger ledger;
   std::uint64_t durable_batch = 0;  // under ledger_mutex
   std::atomic<Position> durable{0};
+  std::atomic<std::uint64_t> pushed_bytes{0};  // to the writer, since the start
   // The records of devices before this batch would soon keep what lies around them from being dropped, as they outlive
   // the tasks there: the loop appends them again. 0: none would.
   std::atomic<std::uint64_t> move_devices_before{0};
@@ -162,6 +163,7 @@ class Keeper {
 
  private:
   void run();
+  void measure();
   Status round();
   Status tidy_run(const TidyRun& run);
 
@@ -170,7 +172,9 @@ class Keeper {
   Bell wake_;
   std::atomic<bool> stopping_ = false;
   std::atomic<std::uint64_t> used_ = 0;
-  std::atomic<std::uint64_t> free_;
+  std::atomic<std::uint64_t> free_;       // when it was measured last, and then:
+  std::atomic<std::uint64_t> unflushed_;  // what lies in memory and in logs, and has to be written to data files
+  std::atomic<std::uint64_t> pushed_;     // Shared::pushed_bytes
   std::uint64_t given_up_bytes_ = 0;
   std::uint64_t rounds_ = 0;
   struct {

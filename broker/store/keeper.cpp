@@ -1,6 +1,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "broker/store/engine.hpp"
 
@@ -12,7 +13,7 @@ constexpr std::uint64_t kMeasureEvery = 4;  // rounds
 }  // namespace
 
 void Keeper::start() {
-  free_ = shared_.disk->free_bytes();
+  measure();
   used_ = shared_.disk->used_bytes();
   thread_ = std::thread([this] { run(); });
 }
@@ -23,9 +24,20 @@ void Keeper::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void Keeper::measure() {
+  pushed_ = shared_.pushed_bytes.load();  // first: what comes meanwhile counts twice rather than not at all
+  unflushed_ = shared_.disk->unflushed_bytes();
+  free_ = shared_.disk->free_bytes();
+}
+
+// A log is given back only after what it holds has been written to a data file as well: what has come since the disk
+// was looked at is written twice, and what lies in memory once.
 Space Keeper::space() const {
   const std::uint64_t free = free_;
-  return {used_, free, free < options_.store.reserve_bytes};
+  if (free == std::numeric_limits<std::uint64_t>::max()) return {used_, free, false};
+  const std::uint64_t to_write = unflushed_ + 2 * (shared_.pushed_bytes - pushed_);
+  const std::uint64_t left = free > to_write ? free - to_write : 0;
+  return {used_, left, left < options_.store.reserve_bytes};
 }
 
 void Keeper::run() {
@@ -34,10 +46,8 @@ void Keeper::run() {
     pollfd waits{wake_.descriptor(), POLLIN, 0};
     ::poll(&waits, 1, static_cast<int>(interval.count()));
     if (stopping_ || shared_.failed()) return;
-    if (rounds_++ % kMeasureEvery == 0) {
-      free_ = shared_.disk->free_bytes();
-      used_ = shared_.disk->used_bytes();
-    }
+    measure();
+    if (rounds_++ % kMeasureEvery == 0) used_ = shared_.disk->used_bytes();
     if (const Status done = round(); !done.ok()) shared_.fail(done.error());
   }
 }

@@ -57,8 +57,9 @@ constexpr bool is_passing(Record::Kind kind) {
 
 struct Space {
   std::uint64_t used_bytes = 0;  // by the store
-  std::uint64_t free_bytes = 0;  // left on its disk; the most there is when unknown
-  bool low = false;              // less is free than the store wants to keep: submissions are to be refused
+  // Left on its disk beside what it holds in memory and has yet to write; the most there is when unknown.
+  std::uint64_t free_bytes = 0;
+  bool low = false;  // less is free than the store wants to keep: submissions are to be refused
 };
 
 // What open found.

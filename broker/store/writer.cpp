@@ -47,6 +47,7 @@ Error Shared::failure() const {
 
 void Writer::push(std::unique_ptr<Work> work) {
   backlog_ += work->batch.bytes();
+  shared_.pushed_bytes += work->batch.bytes();
   {
     const std::lock_guard lock(mutex_);
     queue_.push_back(std::move(work));
