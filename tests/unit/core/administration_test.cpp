@@ -152,6 +152,27 @@ TEST(Retry, ByCommandBringsAFailedTaskBackUnderItsId) {
   EXPECT_FALSE(cluster.scheduler.retry(TaskId(9, 9), cluster.now, cluster.effects).has_value());
 }
 
+TEST(Retry, ByCommandGivesAllRetriesAgain) {
+  Requirements once_more;
+  once_more.max_retries = 1;
+  Cluster cluster;
+  cluster.join("a");
+  const TaskId task = cluster.submit(spec_of("echo", Priority::Normal, once_more));
+  const auto fail = [&] {
+    cluster.pass_alive(10s);
+    ASSERT_TRUE(cluster.is_sent(task));
+    cluster.finish(task, Outcome::Failed);
+  };
+  for (int round = 0; round < 3; ++round) {
+    fail();
+    EXPECT_EQ(cluster.status(task), TaskStatus::Queued) << "round " << round;
+    fail();
+    EXPECT_EQ(cluster.status(task), TaskStatus::Failed) << "round " << round;
+    EXPECT_EQ(cluster.scheduler.retry(task, cluster.now, cluster.effects), true);
+    cluster.settle();
+  }
+}
+
 TEST(Retry, ATaskThatEndedTwiceIsForgottenByItsSecondEnd) {
   SchedulerConfig config;
   config.history_age_max = 10s;
