@@ -96,6 +96,20 @@ TEST(SendingAhead, ThereIsALimitToTheirNumber) {
   EXPECT_EQ(cluster.sent.size(), 50u);
 }
 
+TEST(SendingAhead, TheLimitHoldsForAllThatIsSentAtOnce) {
+  SchedulerConfig config;
+  config.held_max = 4;
+  Cluster cluster(config);
+  cluster.join("a", 1);
+  teach(cluster, "echo", 1us);
+  cluster.scheduler.pause("", cluster.now, cluster.effects);
+  for (int i = 0; i < 20; ++i) cluster.submit(spec_of("echo"));
+  ASSERT_TRUE(cluster.sent.empty());
+  cluster.scheduler.resume("", cluster.now, cluster.effects);
+  cluster.settle();
+  EXPECT_EQ(cluster.sent.size(), 4u);
+}
+
 TEST(SendingAhead, NotForReservedResourcesNorForWhatMayRunOnlyOnce) {
   Cluster cluster;
   cluster.join("a", 2);
@@ -189,6 +203,20 @@ TEST(SendingAhead, ComesBackWhenAHigherPriorityNeedsTheSlot) {
   EXPECT_EQ(cluster.sent.size(), 1u) << "and they do not go there again in front of it";
   cluster.finish(low[0], Outcome::Success, 1ms);
   EXPECT_TRUE(cluster.is_sent(urgent));
+}
+
+TEST(SendingAhead, OnlyWhatIsLessUrgentComesBackForAHigherPriority) {
+  Cluster cluster;
+  cluster.join("a", 1);
+  teach(cluster, "echo", 1ms);
+  cluster.start(cluster.submit(spec_of("echo", Priority::Low)));
+  const TaskId high = cluster.submit(spec_of("echo", Priority::High));
+  const TaskId low = cluster.submit(spec_of("echo", Priority::Low));
+  ASSERT_TRUE(cluster.is_sent(high) && cluster.is_sent(low));
+  Requirements once;
+  once.at_most_once = true;
+  cluster.submit(spec_of("echo", Priority::High, once));
+  EXPECT_EQ(cluster.recalled, std::vector{cluster.find_sent(low)->attempt});
 }
 
 TEST(SendingAhead, ARecallForAHigherPriorityThatWasLostIsGivenAgain) {
