@@ -1,4 +1,5 @@
-// Messages of docs/protocol.md to bytes and back. The only folder that includes msgpack.
+// Messages of docs/protocol.md to bytes and back. Each family of messages is read and written by one file,
+// FAMILY_messages.cpp; what they share is in reader.hpp, reading.hpp, packer.hpp and values.hpp.
 //
 // Decoding is bounded: sizes, counts and nesting are checked before anything is allocated for them, so after a
 // decode every field is within its limit and nobody further in checks again. Errors carry the code that the peer is
