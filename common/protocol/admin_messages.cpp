@@ -43,10 +43,7 @@ Status decode(ByteView body, QueueControl& out) {
         in.fail(ErrorCode::Invalid, "must be pause or resume, got \"" + std::string(action) + "\"");
       }
     } else if (fields.is("task_type")) {
-      out.type = in.text(kTaskTypeBytesMax);
-      if (!in.failed() && !is_task_type(out.type)) {
-        in.fail(ErrorCode::Invalid, "must be 1 to 64 characters of a-z 0-9 _ . -, got \"" + out.type + "\"");
-      }
+      out.type = read_task_type(in);
     } else {
       fields.skip();
     }
@@ -78,10 +75,7 @@ Status decode(ByteView body, DeviceControl& out) {
         in.fail(ErrorCode::Invalid, "must be drain, resume or remove, got \"" + std::string(action) + "\"");
       }
     } else if (fields.is("device_id")) {
-      out.device_id = in.text(kDeviceIdBytesMax);
-      if (!in.failed() && !is_device_id(out.device_id)) {
-        in.fail(ErrorCode::Invalid, "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -");
-      }
+      out.device_id = read_device_id(in);
     } else {
       fields.skip();
     }
@@ -138,10 +132,7 @@ Status decode(ByteView body, Devices& out) {
   Fields fields(in);
   while (fields.next()) {
     if (fields.is("device_id")) {
-      out.device_id = in.text(kDeviceIdBytesMax);
-      if (!in.failed() && !is_device_id(out.device_id)) {
-        in.fail(ErrorCode::Invalid, "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -");
-      }
+      out.device_id = read_device_id(in);
     } else {
       fields.skip();
     }

@@ -157,10 +157,7 @@ Status decode(ByteView body, List& out) {
       out.status = parse_status(name);
       if (!out.status && !in.failed()) in.fail(ErrorCode::Invalid, "is no status: \"" + std::string(name) + "\"");
     } else if (fields.is("task_type")) {
-      out.type = in.text(kTaskTypeBytesMax);
-      if (!in.failed() && !is_task_type(out.type)) {
-        in.fail(ErrorCode::Invalid, "must be 1 to 64 characters of a-z 0-9 _ . -, got \"" + out.type + "\"");
-      }
+      out.type = read_task_type(in);
     } else if (fields.is("limit")) {
       out.limit = static_cast<std::uint32_t>(in.integer(kListLimitMax));
       if (!in.failed() && out.limit == 0) in.fail(ErrorCode::Invalid, "must be from 1 to 1000, got 0");

@@ -32,6 +32,22 @@ void read_uuids(Reader& in, std::vector<TaskId>& out) {
   }
 }
 
+std::string_view read_task_type(Reader& in) {
+  const std::string_view type = in.text(kTaskTypeBytesMax);
+  if (!in.failed() && !is_task_type(type)) {
+    in.fail(ErrorCode::Invalid, "must be 1 to 64 characters of a-z 0-9 _ . -, got \"" + std::string(type) + "\"");
+  }
+  return type;
+}
+
+std::string_view read_device_id(Reader& in) {
+  const std::string_view id = in.text(kDeviceIdBytesMax);
+  if (!in.failed() && !is_device_id(id)) {
+    in.fail(ErrorCode::Invalid, "must be 1 to 128 characters of A-Z a-z 0-9 _ . : -");
+  }
+  return id;
+}
+
 void read_resources(Reader& in, Resources& out) {
   const std::uint32_t count = in.map(kResourcesMax);
   out.clear();
@@ -102,10 +118,7 @@ void read_spec(Reader& in, TaskSpec& out) {
   }
   if (in.failed()) return;
   in.name_field("task_type");
-  out.type = in.text(kTaskTypeBytesMax);
-  if (!in.failed() && !is_task_type(out.type)) {
-    in.fail(ErrorCode::Invalid, "must be 1 to 64 characters of a-z 0-9 _ . -, got \"" + out.type + "\"");
-  }
+  out.type = read_task_type(in);
   in.name_field("priority");
   const std::uint64_t priority = in.integer();
   if (!in.failed() && (priority < 1 || priority > 4)) {

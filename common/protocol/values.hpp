@@ -13,6 +13,8 @@ namespace retire::protocol {
 void read_texts(Reader& in, std::size_t count_max, std::vector<std::string>& out);
 void read_attempts(Reader& in, std::size_t count_max, std::vector<AttemptId>& out);
 void read_uuids(Reader& in, std::vector<TaskId>& out);
+std::string_view read_task_type(Reader& in);
+std::string_view read_device_id(Reader& in);
 void read_resources(Reader& in, Resources& out);
 void read_requirements(Reader& in, Requirements& out);
 void read_spec(Reader& in, TaskSpec& out);
