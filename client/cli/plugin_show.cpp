@@ -56,6 +56,14 @@ std::string needs_of(const Json& needs) {
   return out.empty() ? "nothing" : out;
 }
 
+// What its hosts cannot do at the level where needs bind.
+std::string lacks_of(const Json& needs) {
+  std::string out;
+  if (needs["network"] != true) out = "no network";
+  if (needs["subprocess"] != true) out += (out.empty() ? "" : ", ") + std::string("starts no programs");
+  return out;
+}
+
 std::string limits_of(const Json& limits) {
   std::string out;
   for (const auto& [key, value] : limits.items()) out += (out.empty() ? "" : ", ") + key + ' ' + text(value);
@@ -95,7 +103,10 @@ void show_plugin(const World& world, const Json& plugin) {
   if (!plugin["signature"].is_null() && !plugin["signature"]["why"].is_null()) {
     line(world, "", text(plugin["signature"]["why"]));
   }
-  if (!plugin["needs"].is_null()) line(world, "needs", needs_of(plugin["needs"]));
+  if (const Json& needs = plugin["needs"]; !needs.is_null()) {
+    line(world, "needs", needs_of(needs));
+    if (const std::string lacks = lacks_of(needs); !lacks.empty()) line(world, "", "at --sandbox strict: " + lacks);
+  }
   if (!plugin["limits"].is_null()) line(world, "limits", limits_of(plugin["limits"]));
   for (const Json& handler : plugin["handlers"]) {
     world.out << '\n';

@@ -23,7 +23,7 @@ inline constexpr const char* kManifestSymbol = "rc_plugin_manifest";
 struct PluginManifest {
   struct Needs {
     bool network = false;            // at --sandbox strict it has none otherwise
-    bool subprocess = false;         // starts other programs
+    bool subprocess = false;         // at --sandbox strict it can start no program and no process otherwise
     std::vector<std::string> paths;  // absolute directories beyond its scratch directory that it writes to
   };
   // The plugin's own, for each of its hosts; nullopt: what the worker has. Names and meaning are those of

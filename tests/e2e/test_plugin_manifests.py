@@ -27,7 +27,8 @@ from harness.plugins import (
 from harness.waiting import eventually
 
 ORDER = """{"type": "object", "required": ["count"], "additionalProperties": false,
- "properties": {"count": {"type": "integer", "minimum": 1}, "to": {"type": "array", "items": {"type": "string"}}}}"""
+ "properties": {"count": {"type": "integer", "minimum": 1},
+                "to": {"type": "array", "items": {"type": "string"}}}}"""
 
 
 @pytest.fixture
@@ -151,6 +152,45 @@ def test_at_strict_only_a_plugin_that_says_so_has_the_network(
     assert cluster.run("silent").result_data == "unreached"
 
 
+STARTS_PROGRAMS = 'MANIFEST="{\\"needs\\": {\\"subprocess\\": true}}"'
+
+
+def test_at_strict_only_a_plugin_that_says_so_starts_programs(
+    start: Callable[..., Cluster], workshop: Workshop
+) -> None:
+    workshop.put(workshop.build("1", "STARTS", 'TYPE="asks"', STARTS_PROGRAMS), "asks.so")
+    workshop.put(workshop.build("1", "STARTS", 'TYPE="silent"'), "silent.so")
+    cluster = start("--sandbox", "strict", "--allow", "command", "--allow", "python_eval")
+    assert cluster.run("asks").result_data == "fork spawn exec thread "
+    assert cluster.run("silent").result_data == "thread "
+    assert cluster.run("asks", True).status.value == "success"
+    refused = cluster.run("silent", True, max_retries=0)
+    assert "Operation not permitted" in str(refused.error_message)
+    assert "its manifest does not ask for needs.subprocess" in str(refused.error_message)
+    # Those of ours that start programs say so.
+    assert cluster.run("command", {"command": "echo hi | cat"}).result_data["stdout"] == "hi\n"
+    assert cluster.run("python_eval", {"expression": "6 * 7"}).result_data["result"] == 42
+    assert cluster.run("system_info", {}).status.value == "success"
+
+
+def test_at_basic_a_manifest_does_not_bind_programs(
+    start: Callable[..., Cluster], workshop: Workshop
+) -> None:
+    workshop.put(workshop.build("1", "STARTS", 'TYPE="silent"'), "silent.so")
+    assert start().run("silent").result_data == "fork spawn exec thread "
+
+
+def test_at_strict_a_plugin_is_probed_with_what_it_needs_and_no_more(
+    start: Callable[..., Cluster], workshop: Workshop
+) -> None:
+    workshop.put(workshop.build("1", "FORKS_AT_LOAD", 'TYPE="asks"', STARTS_PROGRAMS), "asks.so")
+    silent = workshop.put(workshop.build("1", "FORKS_AT_LOAD", 'TYPE="silent"'), "silent.so")
+    cluster = start("--sandbox", "strict")
+    assert cluster.run("asks").result_data == "1"
+    assert "exit status 3" in until_refused(cluster, silent)
+    assert not offers(cluster, "silent")
+
+
 class Signer:
     """A key, and signatures of the format that docs/plugins.md describes, made by openssl."""
 
@@ -180,9 +220,7 @@ class Signer:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="skipped: openssl is not installed")
-def test_with_a_key_only_what_it_signed_is_used(
-    start: Callable[..., Cluster], workshop: Workshop
-) -> None:
+def test_with_a_key_only_what_it_signed_is_used(start: Callable[..., Cluster], workshop: Workshop) -> None:
     mine, other = Signer(workshop.made, "mine"), Signer(workshop.made, "other")
     file = workshop.put(workshop.build("1"))
     cluster = start("--plugin-key", str(mine.public))

@@ -103,7 +103,7 @@ def level_flags(level: str) -> list[str]:
 
 
 def start_at(level: str, cluster: Cluster, *arguments: Any, **more: Any) -> Worker:
-    """A worker at this level; skips, with the worker's own reason, where the machine lacks what `strict` needs."""
+    """A worker at this level; skips, with its own reason, where the machine lacks what `strict` needs."""
     try:
         return cluster.worker(*arguments, **more)
     except AssertionError as error:
@@ -116,9 +116,13 @@ def start_at(level: str, cluster: Cluster, *arguments: Any, **more: Any) -> Work
 @pytest.fixture(scope="module", params=["basic", "strict"])
 def bombed(request: Any, clusters: Callable[..., Cluster], plugins: Path) -> Iterator[tuple[Cluster, Worker]]:
     if os.geteuid() != 0:
-        pytest.skip("skipped: a fork bomb is only tried where each host has a user of its own, which needs root")
+        pytest.skip(
+            "skipped: a fork bomb is only tried where each host has a user of its own, which needs root"
+        )
     cluster = clusters(f"bombs-{request.param}")
-    worker = start_at(request.param, cluster, "bombed", *level_flags(request.param), "--plugin-dir", str(plugins), slots=2)
+    worker = start_at(
+        request.param, cluster, "bombed", *level_flags(request.param), "--plugin-dir", str(plugins), slots=2
+    )
     yield cluster, worker
     root = scratch_root(worker)
     cluster.remove(worker)
@@ -127,12 +131,14 @@ def bombed(request: Any, clusters: Callable[..., Cluster], plugins: Path) -> Ite
 
 
 @pytest.mark.parametrize("how", BOMBS)
-def test_a_bomb_costs_its_attempt_and_no_more(bombed: tuple[Cluster, Worker], plugins: Path, how: str) -> None:
+def test_a_bomb_costs_its_attempt_and_no_more(
+    bombed: tuple[Cluster, Worker], plugins: Path, how: str
+) -> None:
     cluster, worker = bombed
     status, message = BOMBS[how]
     others = [cluster.submit("echo", n) for n in range(20)]
-    # An attempt that is to be killed has no need to last; any other may take as long as a busy machine makes it. What is
-    # killed takes its grace, so these go two at a time, as there are slots.
+    # An attempt that is to be killed has no need to last; any other may take as long as a busy machine makes
+    # it. What is killed takes its grace, so these go two at a time, as there are slots.
     timeout, at_once = (0.3, 2) if status == "timeout" else (300, 1)
     results = []
     for first in range(0, TIMES, at_once):
@@ -159,13 +165,35 @@ def test_a_constructor_that_crashes_costs_its_attempt(bombed: tuple[Cluster, Wor
     cluster, worker = bombed
     for _ in range(TIMES):
         result = cluster.run("dies_at_start", None, max_retries=0)
-        assert (result.status.value, "SIGSEGV" in result.error_message) == ("failed", True), result.error_message
+        assert (result.status.value, "SIGSEGV" in result.error_message) == ("failed", True), (
+            result.error_message
+        )
     assert cluster.run("echo", 1).status.value == "success"
     assert worker.alive
 
 
+def test_at_strict_who_has_not_asked_starts_no_process(bombed: tuple[Cluster, Worker], plugins: Path) -> None:
+    cluster, worker = bombed
+    strict = cluster.client.get_device_capabilities(worker.device_id)["isolation"] == "strict"
+    task = cluster.submit("quiet_bomb", "forks", max_retries=0, timeout_seconds=1)
+    most = 0
+
+    def over() -> bool:
+        nonlocal most
+        most = max(most, len(running(plugins / "quiet_bombs.so")))
+        return cluster.status(task) == "timeout"
+
+    eventually(over, "the bomb has been ended")
+    # A host and its supervisors, or what it forked too.
+    assert 0 < most <= 3 if strict else most > 3
+    for how in ("threads", "forks_return", "daemon"):
+        assert cluster.run("quiet_bomb", how, max_retries=0).status.value == "success"
+
+
 @ROOT_ONLY
-def test_what_ran_ends_with_a_worker_that_is_killed(own_cluster: Callable[..., Cluster], plugins: Path) -> None:
+def test_what_ran_ends_with_a_worker_that_is_killed(
+    own_cluster: Callable[..., Cluster], plugins: Path
+) -> None:
     cluster = own_cluster()
     before = running(plugins / "bombs.so")  # of the tests above
     worker = cluster.worker("killed", *level_flags("basic"), "--plugin-dir", str(plugins))
@@ -197,7 +225,9 @@ def tried(
 ) -> Iterator[tuple[str, dict[str, str], str]]:
     """The level, what came of each way out, and the worker's log."""
     cluster = clusters(f"escapes-{request.param}")
-    worker = start_at(request.param, cluster, "locked", *level_flags(request.param), "--plugin-dir", str(plugins))
+    worker = start_at(
+        request.param, cluster, "locked", *level_flags(request.param), "--plugin-dir", str(plugins)
+    )
     with socket.socket(socket.AF_UNIX) as abstract, socket.socket() as listening:
         name = f"retire-cluster-test-{os.getpid()}-{request.param}"
         abstract.bind("\0" + name)
@@ -219,10 +249,15 @@ def tried(
         yield request.param, result.result_data, worker.stderr
 
 
-# The kernel's answer where a rule of ours refuses. Not found and not reachable count where things are out of sight.
+# The kernel's answer where a rule of ours refuses. Not found and not reachable count where things are out of
+# sight.
 REFUSALS = {"EPERM", "EACCES"}
 OUT_OF_SIGHT = {"ENOENT", "ESRCH", "EROFS", "ENETUNREACH", "ECONNREFUSED"}
-PLACES = {"open_kernel_memory": "/dev/mem", "open_kernel_log": "/dev/kmsg", "open_sysrq": "/proc/sysrq-trigger"}
+PLACES = {
+    "open_kernel_memory": "/dev/mem",
+    "open_kernel_log": "/dev/kmsg",
+    "open_sysrq": "/proc/sysrq-trigger",
+}
 NEEDS_LANDLOCK = {
     "basic": {"list_root", "escape_oom_killer", "abstract_socket"},
     "strict": {"list_root", "escape_oom_killer"},
@@ -274,13 +309,17 @@ def test_flags_that_make_no_sense(tmp_path: Path, flags: list[str], words: list[
 
 
 @ROOT_ONLY
-def test_a_named_user_serves_all_slots_and_allowed_paths_can_be_written(own_cluster: Callable[..., Cluster]) -> None:
+def test_a_named_user_serves_all_slots_and_allowed_paths_can_be_written(
+    own_cluster: Callable[..., Cluster],
+) -> None:
     cluster = own_cluster()
     shared = Path("/var/tmp") / f"retire-cluster-test-{os.getpid()}"
     shared.mkdir(mode=0o777)
     shared.chmod(0o777)
     try:
-        worker = cluster.worker("named", "--allow", "command", "--run-as", "nobody", "--allow-path", str(shared), slots=2)
+        worker = cluster.worker(
+            "named", "--allow", "command", "--run-as", "nobody", "--allow-path", str(shared), slots=2
+        )
         assert "can signal" in worker.stderr
         command = f"id -un; echo kept > {shared}/file; echo lost > /var/tmp/other || echo no"
         result = cluster.run("command", {"command": command})

@@ -9,6 +9,7 @@
 
 #include "common/model/limits.hpp"
 #include "worker/host/declared.hpp"
+#include "worker/host/hint.hpp"
 #include "worker/host/text.hpp"
 
 namespace retire::host {
@@ -38,6 +39,7 @@ HostLoop::HostLoop(int socket, SharedPage& page, std::string plugin_file, const 
       plugin_file_(std::move(plugin_file)),
       context_(page, [this] { return leftovers_.make_scratch(); }),
       ring_(page),
+      policy_(policy),
       leftovers_(policy, page),
       in_(kReadBytes) {
   Result<LoadedPlugin> plugin = LoadedPlugin::open(plugin_file_, kPluginFdPath);
@@ -124,7 +126,7 @@ HostLoop::Handler& HostLoop::handler(std::string_view name) {
   if (instance.ok()) {
     made.instance.emplace(std::move(instance).value());
   } else {
-    made.refusal = "handler " + made.name + " cannot be made here: " + instance.error().detail;
+    made.refusal = "handler " + made.name + " cannot be made here: " + with_hint(instance.error().detail, policy_);
   }
   if (const auto text = schemas_.find(made.name); text != schemas_.end()) {
     Result<PayloadSchema> schema = PayloadSchema::compile(text->second);
@@ -219,8 +221,11 @@ void HostLoop::run_one(Handler& with, const RunHeader& run, rc_bytes payload, st
         parts.data.reset();
         parts.error_message = own_message;
       }
-    } else if (outcome != Outcome::Cancelled && parts.error_message.empty()) {
-      parts.error_message = "the handler failed and did not say why";
+    } else if (outcome != Outcome::Cancelled) {
+      own_message = parts.error_message.empty()
+                        ? "the handler failed and did not say why"
+                        : clean_text(with_hint(parts.error_message, policy_), kErrorMessageBytesMax);
+      parts.error_message = own_message;
     }
     logs = context_.take_logs();
     parts.logs = logs;

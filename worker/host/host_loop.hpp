@@ -57,6 +57,7 @@ class HostLoop {
   std::map<std::string, Handler, std::less<>> handlers_;
   AttemptContext context_;
   RingWriter ring_;
+  const sandbox::Policy policy_;
   Leftovers leftovers_;
   std::vector<char> in_;
   std::size_t in_begin_ = 0;

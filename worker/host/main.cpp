@@ -4,6 +4,7 @@
 //   PARENT
 //   --probe FILE PARENT   say what the plugin on descriptor 5, called FILE, offers, on descriptor 3, after reading a
 //                         policy and a setup there
+//   --terms FILE PARENT   say what the hosts of that plugin are to be given, without running any of its code
 //   --check PARENT        say what of the policy read there this machine can do, a line for each feature
 //   --probe FILE          what FILE offers for people, on stdout, without a sandbox
 #include <fcntl.h>
@@ -57,7 +58,8 @@ int main(int argc, char** argv) {
     if (image < 0) std::fprintf(stderr, "%s: %s\n", argv[2], std::strerror(errno));
     return image < 0 ? 1 : probe_plugin_file(argv[2], image, -1, STDOUT_FILENO);
   }
-  const bool known = mode == "--check" ? argc == 3 : (mode == "--probe" || mode == "--run") && argc == 4;
+  const bool known =
+      mode == "--check" ? argc == 3 : (mode == "--probe" || mode == "--terms" || mode == "--run") && argc == 4;
   if (!known) {
     std::fwrite(kUsage.data(), 1, kUsage.size(), stderr);
     return 2;
@@ -71,7 +73,8 @@ int main(int argc, char** argv) {
   fcntl(kPluginFd, F_SETFD, FD_CLOEXEC);
   supervise(policy, kReportFd, argv[argc - 1], [&](const retire::sandbox::Policy& here) {
     if (mode == "--check") return check(here);
-    if (mode == "--probe") return probe_plugin_file(file, kPluginFd, kSocketFd, kSocketFd);
+    if (mode == "--probe") return probe_plugin_file(file, kPluginFd, kSocketFd, kSocketFd, here);
+    if (mode == "--terms") return read_plugin_terms(file, kPluginFd, kSocketFd);
     return serve(file, here);
   });
 }

@@ -22,7 +22,7 @@ void field(Packer& out, std::string_view key, const std::string& text) {
 std::string encode_manifest(const Manifest& manifest) {
   msgpack::sbuffer bytes;
   Packer out(bytes);
-  out.pack_map(6);
+  out.pack_map(7);
   field(out, "name", manifest.name);
   field(out, "version", manifest.version);
   out.pack("handlers");
@@ -38,6 +38,8 @@ std::string encode_manifest(const Manifest& manifest) {
   }
   out.pack("network");
   out.pack(manifest.terms.network);
+  out.pack("subprocess");
+  out.pack(manifest.terms.subprocess);
   const sandbox::Limits& limits = manifest.terms.limits;
   out.pack("limits");
   out.pack(std::array{limits.memory_bytes, limits.file_bytes, limits.open_files, limits.processes, limits.cpu_seconds});
@@ -80,6 +82,7 @@ Result<Manifest> decode_manifest(std::string_view bytes) {
       if (!is_task_type(handler.info.name)) return Error{ErrorCode::PluginRefused, "its manifest makes no sense"};
     }
     manifest.terms.network = fields.boolean_or("network", false);
+    manifest.terms.subprocess = fields.boolean_or("subprocess", false);
     const auto limits = fields.value("limits").as<std::array<std::uint64_t, 5>>();
     manifest.terms.limits = {limits[0], limits[1], limits[2], limits[3], limits[4]};
     manifest.paths = fields.value("paths").as<std::vector<std::string>>();

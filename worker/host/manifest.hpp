@@ -24,7 +24,8 @@ struct Manifest {
 };
 
 // {"name", "version", "handlers": [{"name", "description", "payload_schema", "off_by_default", "refusal"}], "network",
-//  "limits": [memory, file size, open files, processes, processor seconds; 0: the worker's], "paths": […]}
+//  "subprocess", "limits": [memory, file size, open files, processes, processor seconds; 0: the worker's], "paths":
+//  […]}
 std::string encode_manifest(const Manifest& manifest);
 // {"refused": text}
 std::string encode_refusal(std::string_view why);

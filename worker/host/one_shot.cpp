@@ -26,7 +26,7 @@ void append(std::string& to, const std::string& message) {
 Result<Said> run_once(const std::string& program, std::vector<std::string> arguments, sandbox::Seats& seats,
                       const std::string& message, Duration timeout, std::size_t bytes_max,
                       const OneShotOptions& options) {
-  Result<sandbox::Seat> seat = seats.take();
+  Result<sandbox::Seat> seat = seats.take(options.terms);
   if (!seat.ok()) return seat.error();
   Result<Spawned> started = spawn_host(program, std::move(arguments), {-1, options.plugin, seat.value().lock()});
   if (!started.ok()) return started.error();

@@ -20,10 +20,12 @@ struct Said {
   bool stopped = false;  // by `stop`
 };
 
-// A descriptor of the plugin's image, and one that ends all waiting when it becomes readable; -1: none.
+// A descriptor of the plugin's image, and one that ends all waiting when it becomes readable; -1: none. What the host
+// is given beyond the least.
 struct OneShotOptions {
   int plugin = -1;
   int stop = -1;
+  sandbox::Terms terms{};
 };
 
 // Starts `program` with `arguments` on a seat of its own, sends `message` after the policy, and reads until it ends; at

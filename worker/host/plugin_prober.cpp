@@ -1,5 +1,7 @@
 #include "worker/host/plugin_prober.hpp"
 
+#include <chrono>
+
 #include "worker/host/one_shot.hpp"
 
 namespace retire::host {
@@ -7,13 +9,11 @@ namespace {
 
 constexpr std::size_t kManifestMax = std::size_t{64} << 20;
 
-}  // namespace
-
-Result<Manifest> probe_plugin(const std::string& program, const PluginImage& image, const Setup& setup,
-                              Duration timeout, sandbox::Seats& seats, int stop) {
-  const std::string& plugin_file = image.file();
-  const Result<Said> ran = run_once(program, {"--probe", plugin_file}, seats, encode_setup(setup), timeout,
-                                    kManifestMax, {image.descriptor(), stop});
+// What a host in one of its modes says of the plugin. Errors: as probe_plugin().
+Result<Manifest> ask(const std::string& program, const char* mode, const std::string& plugin_file,
+                     const std::string& message, sandbox::Seats& seats, Duration timeout,
+                     const OneShotOptions& options) {
+  const Result<Said> ran = run_once(program, {mode, plugin_file}, seats, message, timeout, kManifestMax, options);
   if (!ran.ok()) return ran.error();
   const Said& said = ran.value();
   const auto refuse = [&](std::string why) {
@@ -31,6 +31,21 @@ Result<Manifest> probe_plugin(const std::string& program, const PluginImage& ima
     return Error{ErrorCode::PluginRefused, names_it ? why : plugin_file + ": " + why};
   }
   return read;
+}
+
+}  // namespace
+
+Result<Manifest> probe_plugin(const std::string& program, const PluginImage& image, const Setup& setup,
+                              Duration timeout, sandbox::Seats& seats, int stop) {
+  const auto until = std::chrono::steady_clock::now() + timeout;
+  OneShotOptions options{image.descriptor(), stop};
+  if (seats.config().level == sandbox::Level::Strict) {
+    const Result<Manifest> needs = ask(program, "--terms", image.file(), "", seats, timeout, options);
+    if (!needs.ok()) return needs;
+    options.terms = needs.value().terms;
+  }
+  return ask(program, "--probe", image.file(), encode_setup(setup), seats,
+             std::chrono::duration_cast<Duration>(until - std::chrono::steady_clock::now()), options);
 }
 
 }  // namespace retire::host

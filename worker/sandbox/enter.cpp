@@ -6,6 +6,7 @@
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,16 @@
 #include "worker/sandbox/user.hpp"
 
 namespace retire::sandbox {
+namespace {
+
+bool can_fork() {
+  const pid_t child = fork();
+  if (child == 0) _exit(0);
+  if (child > 0) waitpid(child, nullptr, 0);
+  return child > 0;
+}
+
+}  // namespace
 
 Status enter(const Policy& policy) {
   if (policy.level == Level::Off) return ok_status();
@@ -36,7 +47,8 @@ Status enter(const Policy& policy) {
   if (Status status = drop_privileges(policy); !status.ok()) return status;
   prctl(PR_SET_DUMPABLE, 1);  // the change of user hid /proc/self from the process itself
   if (Status status = restrict_files(policy); !status.ok()) return status;
-  return policy.filter ? filter_syscalls() : ok_status();
+  if (!policy.filter) return ok_status();
+  return filter_syscalls(policy.subprocess ? Subprocesses::Allowed : Subprocesses::Refused);
 }
 
 std::vector<std::string> inspect(const Policy& policy) {
@@ -84,6 +96,7 @@ std::vector<std::string> inspect(const Policy& policy) {
     int routes_count = -1;  // its first line is a title
     while (std::getline(routes, line)) ++routes_count;
     if (!policy.network) add("no network", routes_count <= 0 ? "" : "there are routes");
+    if (!policy.subprocess) add("no other programs", can_fork() ? "a process can be started" : "");
   }
   return lines;
 }

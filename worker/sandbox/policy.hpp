@@ -28,6 +28,7 @@ Limits tighter(const Limits& one, const Limits& other);
 // What a plugin asks for, of the policy of its hosts.
 struct Terms {
   bool network = false;             // at Level::Strict there is none otherwise
+  bool subprocess = false;          // at Level::Strict it can start no program and no process otherwise
   Limits limits = {0, 0, 0, 0, 0};  // its own; a tighter one of the worker's stays
 };
 
@@ -40,6 +41,7 @@ struct Policy {
   bool own_user = false;              // nobody else runs as `user`: what runs as it belongs to this host
   bool filter = true;                 // the filter of system calls; false where the kernel has none
   bool network = true;                // at Level::Strict: whether it shares the machine's network
+  bool subprocess = true;             // at Level::Strict: whether it may start programs and processes
   std::string scratch;                // a directory of its own, absolute; empty: none
   std::vector<std::string> writable;  // directories that it may read and write, absolute
   Limits limits;

@@ -170,6 +170,7 @@ Result<Seat> Seats::take(const Terms& terms) {
   policy.writable = config_.writable;
   policy.filter = config_.filter;
   policy.network = config_.level != Level::Strict || terms.network;
+  policy.subprocess = config_.level != Level::Strict || terms.subprocess;
   policy.scratch = root_ + "/" + std::to_string(index);
   if (geteuid() == 0 && config_.level != Level::Off) {
     if (config_.run_as) {

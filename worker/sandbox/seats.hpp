@@ -60,8 +60,9 @@ class Seats : public std::enable_shared_from_this<Seats> {
   Seats& operator=(const Seats&) = delete;
 
   const SeatsConfig& config() const { return config_; }
-  // A free seat, with its scratch directory empty and there. At Level::Strict without the network, unless the terms
-  // ask for it; with the tighter of the worker's limits and theirs. Errors: Io, Configuration when no user is free.
+  // A free seat, with its scratch directory empty and there. At Level::Strict without the network and without other
+  // processes, unless the terms ask for them; with the tighter of the worker's limits and theirs. Errors: Io,
+  // Configuration when no user is free.
   Result<Seat> take(const Terms& terms = {});
 
  private:

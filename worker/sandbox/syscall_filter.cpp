@@ -33,6 +33,9 @@ constexpr const char* kRefused[] = {
     "reboot", "settimeofday", "clock_settime", "clock_settime64", "clock_adjtime", "clock_adjtime64", "adjtimex",
     "stime", "sethostname", "setdomainname", "vhangup", "mbind", "migrate_pages", "move_pages", "set_mempolicy"};
 
+// With these a process makes another, or becomes another program.
+constexpr const char* kStarting[] = {"execve", "execveat", "fork", "vfork"};
+
 // Kinds of sockets with much kernel behind them and no use for a handler. Unix, IP and netlink (which getaddrinfo() and
 // getifaddrs() need) stay.
 constexpr int kFamiliesRefused[] = {AF_PACKET, AF_ALG,  AF_VSOCK, AF_BLUETOOTH, AF_CAN,   AF_TIPC,   AF_KCM, AF_RDS,
@@ -64,17 +67,22 @@ struct Filter {
 };
 
 scmp_arg_cmp has_bits(unsigned argument, std::uint64_t bits) { return {argument, SCMP_CMP_MASKED_EQ, bits, bits}; }
+scmp_arg_cmp lacks_bits(unsigned argument, std::uint64_t bits) { return {argument, SCMP_CMP_MASKED_EQ, bits, 0}; }
 // The lower half only: the kernel does not look at the upper one of these.
 scmp_arg_cmp is(unsigned argument, std::uint64_t value) { return {argument, SCMP_CMP_MASKED_EQ, 0xffffffff, value}; }
 
 }  // namespace
 
-Status filter_syscalls() {
+Status filter_syscalls(Subprocesses subprocesses) {
   Filter filter;
   if (filter.context == nullptr) return Error{ErrorCode::Io, "seccomp: no filter can be made"};
   for (const char* name : kRefused) filter.refuse(name);
   for (const std::uint64_t flag : kNamespaces) filter.refuse("clone", {has_bits(0, flag)});
   filter.refuse("clone3", {}, ENOSYS);
+  if (subprocesses == Subprocesses::Refused) {
+    for (const char* name : kStarting) filter.refuse(name);
+    filter.refuse("clone", {lacks_bits(0, CLONE_THREAD)});
+  }
   for (const int family : kFamiliesRefused) filter.refuse("socket", {is(0, static_cast<std::uint64_t>(family))});
   // Typing into a terminal on behalf of who owns it.
   filter.refuse("ioctl", {is(1, TIOCSTI)});

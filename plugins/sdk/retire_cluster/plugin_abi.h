@@ -134,9 +134,10 @@ RC_PLUGIN_EXPORT const rc_plugin* rc_plugin_get(void);
  *
  * All keys may be left out; others are refused:
  *   name, version   text; if there, the same as in rc_plugin
- *   needs           {network: bool, subprocess: bool, paths: [absolute directory…]}
- *   limits          {memory_mb, file_mb, open_files, processes, cpu_seconds}, whole numbers
- *   handlers        {task type: JSON Schema of its payload}, of those that have no rc_handler.payload_schema */
+ *   needs           {network: bool, subprocess: bool, paths: [absolute directory…]}; at --sandbox strict a plugin has
+ * the network, and can start programs or processes, only if it says so here limits          {memory_mb, file_mb,
+ * open_files, processes, cpu_seconds}, whole numbers handlers        {task type: JSON Schema of its payload}, of those
+ * that have no rc_handler.payload_schema */
 RC_PLUGIN_EXPORT extern const char rc_plugin_manifest[];
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-// A plugin that harms whoever runs it: the payload is a string that says how.
+// A plugin that harms whoever runs it: the payload is a string that says how. With RC_QUIET it has no manifest, and so
+// may start no process at --sandbox strict; the same bombs, as "quiet_bomb".
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -13,6 +14,13 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#ifdef RC_QUIET
+#define RC_BOMB "quiet_bomb"
+#else
+#define RC_BOMB "bomb"
+RC_PLUGIN_MANIFEST(R"({"needs": {"subprocess": true}})");
+#endif
 
 namespace {
 
@@ -121,9 +129,9 @@ int run(void*, rc_bytes payload, const rc_context* context) {
   return explode(std::string(reinterpret_cast<const char*>(payload.data) + 1, payload.size - 1), context);
 }
 
-const rc_handler kHandlers[] = {{"bomb", "Harms whoever runs it", 0, nullptr, create, run, destroy},
+const rc_handler kHandlers[] = {{RC_BOMB, "Harms whoever runs it", 0, nullptr, create, run, destroy},
                                 {nullptr, nullptr, 0, nullptr, nullptr, nullptr, nullptr}};
-const rc_plugin kPlugin = {RC_PLUGIN_ABI, sizeof(rc_plugin), sizeof(rc_handler), "bombs", "1", kHandlers};
+const rc_plugin kPlugin = {RC_PLUGIN_ABI, sizeof(rc_plugin), sizeof(rc_handler), RC_BOMB "s", "1", kHandlers};
 
 }  // namespace
 

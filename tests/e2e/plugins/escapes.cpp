@@ -36,6 +36,9 @@
 
 namespace rc = retire_cluster;
 
+// Each way out is tried in a process of its own.
+RC_PLUGIN_MANIFEST(R"({"needs": {"subprocess": true}})");
+
 namespace {
 
 struct Target {
