@@ -72,6 +72,58 @@ bool is_directory(const std::string& path) {
   return lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+// Whether the root that this process sees is a mount: in a plain chroot it is a directory like others, and neither can
+// it be made read-only nor can what lies below be taken out of the machine's sight.
+bool root_is_mount() {
+  struct statx info {};
+  if (statx(AT_FDCWD, "/", 0, 0, &info) != 0 || (info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) == 0) return true;
+  return (info.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
+// In a chroot: goes over into a mount of the same directory, with copies of all mounts below. It has to lie somewhere,
+// and nobody outside is to see it: on /proc, which is a mount of its own and so can be made private first; what is
+// above the root cannot.
+Status make_root_a_mount() {
+  if (mount(nullptr, "/proc", nullptr, MS_PRIVATE, nullptr) != 0) {
+    return failed("the root is a chroot directory and has no /proc mounted (mount -t proc proc ROOT/proc)");
+  }
+  const Taken root("/");
+  if (!root.valid()) return failed("the root, which is a chroot directory, cannot be taken");
+  mount_attr attributes{};
+  attributes.propagation = MS_PRIVATE;
+  if (mount_setattr(root.descriptor(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0) {
+    return failed("mounts of the chroot directory cannot be made private");
+  }
+  if (!root.put("/proc")) return failed("a mount of the chroot directory cannot be put on /proc");
+  if (fchdir(root.descriptor()) != 0 || chroot(".") != 0) return failed("chroot into a mount of the chroot directory");
+  return ok_status();
+}
+
+bool file_says(const char* path, char wanted) {
+  const int file = open(path, O_RDONLY | O_CLOEXEC);
+  char first = 0;
+  const bool said = file >= 0 && read(file, &first, 1) == 1 && first == wanted;
+  if (file >= 0) close(file);
+  return said;
+}
+
+// Why a plain user got no user namespace, and what to do, after unshare() failed.
+Error no_user_namespace() {
+  const int error = errno;
+  std::string why;
+  if (!root_is_mount()) {
+    why = "the worker's root is a chroot directory, in which the kernel makes no user namespaces";
+  } else if (file_says("/proc/sys/kernel/unprivileged_userns_clone", '0')) {
+    why = "the setting kernel.unprivileged_userns_clone is 0";
+  } else if (file_says("/proc/sys/user/max_user_namespaces", '0')) {
+    why = "the setting user.max_user_namespaces is 0";
+  } else {
+    why = "a chroot, a container or a setting of this machine may forbid user namespaces";
+  }
+  errno = error;
+  return failed("unshare as a plain user (" + why + "; a worker that is started as root needs none)");
+}
+
 }  // namespace
 
 Status leave_namespaces(const Policy& policy) {
@@ -80,7 +132,7 @@ Status leave_namespaces(const Policy& policy) {
   const uid_t user = geteuid();
   const gid_t group = getegid();
   if (user != 0) wanted |= CLONE_NEWUSER;
-  if (unshare(wanted) != 0) return failed(user != 0 ? "unshare as a plain user" : "unshare");
+  if (unshare(wanted) != 0) return user != 0 ? no_user_namespace() : failed("unshare");
   if (user == 0) return ok_status();
   if (!write_file("/proc/self/setgroups", "deny") ||
       !write_file("/proc/self/uid_map", std::to_string(user) + " " + std::to_string(user) + " 1") ||
@@ -91,7 +143,11 @@ Status leave_namespaces(const Policy& policy) {
 }
 
 Status arrange_mounts(Policy& policy) {
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return failed("mounts cannot be made private");
+  if (!root_is_mount()) {
+    if (Status made = make_root_a_mount(); !made.ok()) return made;
+  } else if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return failed("mounts cannot be made private");
+  }
   // What is to stay as it is, taken before it is covered.
   std::vector<std::pair<std::string, Taken>> scratch;
   for (const char* at : kScratchAt) {

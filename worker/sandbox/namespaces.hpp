@@ -13,7 +13,7 @@ Status leave_namespaces(const Policy& policy);
 
 // In that child: everything read-only; /tmp, /var/tmp and /dev/shm are the scratch directory; homes, /run, /mnt, /media
 // and /srv are empty; /dev has six devices; /proc shows this namespace. Policy::writable stay where they are. Sets
-// `policy.scratch` to where it is now. Errors: Io.
+// `policy.scratch` to where it is now. In a chroot too, whose root is no mount, if /proc is mounted there. Errors: Io.
 Status arrange_mounts(Policy& policy);
 
 }  // namespace retire::sandbox

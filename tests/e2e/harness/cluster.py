@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 from retire_cluster.tasks import Task, TaskResult, TaskScheduler
 
@@ -17,8 +17,8 @@ QUICK_LOSS = ("--heartbeat-interval", "0.3", "--offline-after", "2", "--lease", 
 
 
 class Main(Process):
-    """retire-cluster-main on a free port of 127.0.0.1; it listens when this returns, unless `listen` says not to
-    wait for that."""
+    """retire-cluster-main on a free port of 127.0.0.1; it listens when this returns, unless `listen` says not
+    to wait for that."""
 
     def __init__(self, home: Path, *flags: str, port: int = 0, listen: bool = True, **env: str) -> None:
         arguments = [
@@ -48,7 +48,16 @@ class Main(Process):
 class Worker(Process):
     """retire-cluster-worker with capabilities that do not depend on the machine, unless `flags` say so."""
 
-    def __init__(self, home: Path, address: str, device_id: str, *flags: str, slots: int = 1) -> None:
+    def __init__(
+        self,
+        home: Path,
+        address: str,
+        device_id: str,
+        *flags: str,
+        slots: int = 1,
+        path: Path | None = None,
+        through: Sequence[str] = (),
+    ) -> None:
         self.device_id = device_id
         named = {flag.split("=")[0] for flag in flags}
         arguments = ["--join", address, "--device-id", device_id, "--slots", str(slots)]
@@ -63,7 +72,7 @@ class Worker(Process):
             arguments.append("--no-internet")  # what is measured asks the network, and waits for it
         if not named & {"--gpu", "--no-gpu"}:
             arguments.append("--no-gpu")
-        super().__init__("retire-cluster-worker", [*arguments, *flags], home)
+        super().__init__("retire-cluster-worker", [*arguments, *flags], home, path, through)
 
 
 class Cluster:
@@ -89,18 +98,21 @@ class Cluster:
         return client
 
     def start_worker(
-        self, device_id: str = "", *flags: str, slots: int = 1, home: Path | None = None
+        self, device_id: str = "", *flags: str, slots: int = 1, home: Path | None = None, **more: Any
     ) -> Worker:
-        """Started, and perhaps not joined yet: several start at the same time."""
+        """Started, and perhaps not joined yet: several start at the same time. `more`: as Worker takes it."""
         number = next(self._numbers)
         device_id = device_id or f"device-{number}"
-        worker = Worker(home or self.home / f"worker-{number}", self.address, device_id, *flags, slots=slots)
+        home = home or self.home / f"worker-{number}"
+        worker = Worker(home, self.address, device_id, *flags, slots=slots, **more)
         self.workers.append(worker)
         return worker
 
-    def worker(self, device_id: str = "", *flags: str, slots: int = 1, home: Path | None = None) -> Worker:
+    def worker(
+        self, device_id: str = "", *flags: str, slots: int = 1, home: Path | None = None, **more: Any
+    ) -> Worker:
         """Started and joined."""
-        worker = self.start_worker(device_id, *flags, slots=slots, home=home)
+        worker = self.start_worker(device_id, *flags, slots=slots, home=home, **more)
         self.joined(worker)
         return worker
 

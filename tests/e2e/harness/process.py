@@ -22,9 +22,16 @@ class Process:
     """Started at once. stdout and stderr go to files, so that nothing ever blocks on a full pipe."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], home: Path, path: Path | None = None, **env: str
+        self,
+        name: str,
+        arguments: Sequence[str],
+        home: Path,
+        path: Path | None = None,
+        through: Sequence[str] = (),
+        **env: str,
     ) -> None:
-        """`path`: of a program that is none of ours. `env`: beside what the caller's has."""
+        """`path`: of a program that is none of ours. `through`: a command that becomes it, as setpriv
+        does. `env`: beside what the caller's has."""
         home.mkdir(parents=True, exist_ok=True)
         self.name = name
         self.arguments = list(arguments)
@@ -34,7 +41,7 @@ class Process:
         self._err = home / f"{name}-{count}.err"
         with open(self._out, "wb") as out, open(self._err, "wb") as err:
             self._popen = subprocess.Popen(
-                [str(path or program(name)), *self.arguments],
+                [*through, str(path or program(name)), *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
