@@ -53,7 +53,7 @@ std::string two_digits(int number) {
   return {static_cast<char>('0' + number / 10), static_cast<char>('0' + number % 10)};
 }
 
-bool has_day(std::uint8_t days, int day) { return ((days >> day) & 1u) != 0; }
+bool has_day(std::uint8_t days, int day) { return ((unsigned{days} >> day) & 1u) != 0; }
 
 }  // namespace
 

@@ -23,11 +23,11 @@ constexpr int kReadTries = 3;    // of what is being written at that moment; the
 
 }  // namespace
 
-// In this order, so that a reader who sees the sequence after as before has read nothing of another attempt.
+// In this order, so that a reader who sees the sequence after as before has read nothing of another attempt. What comes
+// later here is not seen without what came before: all of it is stored with release or stricter.
 void LiveWriter::open() {
   if (opened_ == sequence_) return;
   area_.sequence.store(0);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   area_.progress_changes.store(0);
   area_.log_written.store(0);
   area_.checkpoint_begun.store(0);
@@ -42,10 +42,9 @@ void LiveWriter::progress(double fraction, std::string_view text) {
   open();
   const std::uint32_t changes = area_.progress_changes.load();
   area_.progress_changes.store(changes + 1);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   area_.fraction.store(std::bit_cast<std::uint64_t>(fraction));
   const std::size_t size = std::min(text.size(), kProgressTextBytesMax);
-  std::memcpy(area_.text, text.data(), size);
+  area_.text.write(0, text.data(), size);
   area_.text_bytes.store(static_cast<std::uint32_t>(size));
   area_.progress_changes.store(changes + 2);
 }
@@ -53,8 +52,8 @@ void LiveWriter::progress(double fraction, std::string_view text) {
 void LiveWriter::put(std::uint64_t at, const void* data, std::size_t size) {
   const std::size_t begin = at % kLiveLogBytes;
   const std::size_t first = std::min(size, kLiveLogBytes - begin);
-  std::memcpy(area_.log + begin, data, first);
-  if (first < size) std::memcpy(area_.log, static_cast<const char*>(data) + first, size - first);
+  area_.log.write(begin, data, first);
+  if (first < size) area_.log.write(0, static_cast<const char*>(data) + first, size - first);
 }
 
 void LiveWriter::line(std::uint64_t number, const LogLine& line) {
@@ -83,8 +82,7 @@ void LiveWriter::checkpoint(std::string_view data) {
   open();
   const std::uint64_t number = area_.checkpoint_begun.load() + 1;
   area_.checkpoint_begun.store(number);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  std::memcpy(area_.checkpoints[number % 2], data.data(), data.size());
+  area_.checkpoints[number % 2].write(0, data.data(), data.size());
   area_.checkpoint_bytes[number % 2].store(static_cast<std::uint32_t>(data.size()));
   area_.checkpoint_done.store(number);
 }
@@ -93,14 +91,14 @@ std::string_view LiveWriter::latest_checkpoint() const {
   if (opened_ != sequence_) return {};
   const std::uint64_t number = area_.checkpoint_done.load();
   if (number == 0) return {};
-  return {area_.checkpoints[number % 2], area_.checkpoint_bytes[number % 2].load()};
+  return {area_.checkpoints[number % 2].begin(), area_.checkpoint_bytes[number % 2].load()};
 }
 
 void LiveReader::get(std::uint64_t at, void* to, std::size_t size) const {
   const std::size_t begin = at % kLiveLogBytes;
   const std::size_t first = std::min(size, kLiveLogBytes - begin);
-  std::memcpy(to, area_.log + begin, first);
-  if (first < size) std::memcpy(static_cast<char*>(to) + first, area_.log, size - first);
+  area_.log.read(begin, to, first);
+  if (first < size) area_.log.read(0, static_cast<char*>(to) + first, size - first);
 }
 
 Told LiveReader::read(std::uint64_t sequence, bool again) {
@@ -122,7 +120,6 @@ Told LiveReader::read(std::uint64_t sequence, bool again) {
   read_progress(told);
   read_lines(told);
   read_checkpoint(told);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   if (area_.sequence.load() != sequence) return {};  // it has ended meanwhile: its result says it all
   area_.log_read.store(read_);
   for (const LogLine& line : told.lines) {
@@ -140,8 +137,8 @@ void LiveReader::read_progress(Told& out) {
     if (changes % 2 != 0) continue;
     const double fraction = std::bit_cast<double>(area_.fraction.load());
     const std::size_t size = std::min(std::size_t{area_.text_bytes.load()}, kProgressTextBytesMax);
-    std::string text(area_.text, size);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    std::string text(size, '\0');
+    area_.text.read(0, text.data(), size);
     if (area_.progress_changes.load() != changes) continue;
     progress_seen_ = changes;
     if (!(fraction >= 0 && fraction <= 1) || !retire_cluster::is_utf8(text)) return;
@@ -187,8 +184,8 @@ void LiveReader::read_checkpoint(Told& out) {
     if (number == checkpoint_seen_) return;
     const std::size_t size = area_.checkpoint_bytes[number % 2].load();
     if (size > kCheckpointBytesMax) return;
-    std::string data(area_.checkpoints[number % 2], size);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    std::string data(size, '\0');
+    area_.checkpoints[number % 2].read(0, data.data(), size);
     if (area_.checkpoint_begun.load() > number + 1) continue;  // written over meanwhile
     checkpoint_seen_ = number;
     if (number == 0 || data.empty()) return;

@@ -20,6 +20,7 @@
 
 #include "common/model/limits.hpp"
 #include "common/model/task.hpp"
+#include "worker/host/shared_bytes.hpp"
 
 namespace retire::host {
 
@@ -35,15 +36,15 @@ struct LiveArea {
   std::atomic<std::uint64_t> checkpoint_begun{0};
   std::atomic<std::uint64_t> checkpoint_done{0};  // the latest that is whole: it lies in place number % 2; 0: none
   std::array<std::atomic<std::uint32_t>, 2> checkpoint_bytes{};
-  char text[kProgressTextBytesMax];
+  SharedBytes<kProgressTextBytesMax> text;
 
   // The agent's.
   alignas(64) std::atomic<std::uint64_t> log_read_of{0};  // whose lines log_read counts
   std::atomic<std::uint64_t> log_read{0};
 
   // Never touched, so no memory, unless an attempt tells something.
-  alignas(64) char log[kLiveLogBytes];
-  char checkpoints[2][kCheckpointBytesMax];
+  alignas(64) SharedBytes<kLiveLogBytes> log;
+  std::array<SharedBytes<kCheckpointBytesMax>, 2> checkpoints;
 };
 
 // The host's end. Threads: the caller's lock is held in every call.

@@ -25,9 +25,8 @@ Status set(int resource, const char* name, rlim_t soft, rlim_t hard) {
 }  // namespace
 
 // Memory by RLIMIT_DATA: it counts what a process may write to and keeps for itself, so it is near to what can become
-// resident. RLIMIT_AS counts every reservation too, and kills Go, Java and sanitizers, which reserve terabytes and
-// touch little; RLIMIT_RSS does nothing on Linux. What RLIMIT_DATA does not see is shared memory; docs/sandbox.md says
-// so.
+// resident. RLIMIT_AS counts every reservation too, and kills Go and Java, which reserve terabytes and touch little;
+// RLIMIT_RSS does nothing on Linux. What RLIMIT_DATA does not see is shared memory; docs/sandbox.md says so.
 Status set_limits(const Limits& limits) {
   struct Rule {
     int resource;

@@ -207,6 +207,9 @@ class Agent : public testing::Test {
   Agent() {
     std::string name = testing::TempDir() + "agent-XXXXXX";
     directory = mkdtemp(name.data());
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    setenv("RETIRE_CLUSTER_HANDLER_MEMORY_GB", "1000000", 1);  // a sanitizer's shadow is private memory of a host too
+#endif
   }
   ~Agent() override {
     if (HasFailure() && worker) std::cerr << worker->log();

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <thread>
 
@@ -135,14 +134,33 @@ TEST_F(LiveAreaTest, TheLargestCheckpointArrivesWhole) {
   EXPECT_EQ(writer.latest_checkpoint(), large);
 }
 
+// Any place and length, also across words: neighbours stay as they were.
+TEST(SharedBytes, CopiesWhatIsAskedForAndNothingElse) {
+  SharedBytes<32> bytes;
+  for (std::size_t at = 0; at < 32; ++at) {
+    for (std::size_t size = 0; at + size <= 32; ++size) {
+      std::string expected(32, '.');
+      bytes.write(0, expected.data(), expected.size());
+      const std::string text = std::string("abcdefghijklmnopqrstuvwxyz012345").substr(0, size);
+      bytes.write(at, text.data(), size);
+      expected.replace(at, size, text);
+      ASSERT_EQ(std::string(bytes.begin(), 32), expected);
+      std::string back(size, '\0');
+      bytes.read(at, back.data(), size);
+      ASSERT_EQ(back, text);
+    }
+  }
+}
+
 // A handler that wrote over everything.
 TEST_F(LiveAreaTest, GarbageIsNotBelieved) {
   writer.begin(1);
   writer.line(0, line_of("good"));
   writer.progress(0.5, "good");
-  std::memset(area->log, 0xff, sizeof area->log);
+  const std::string nonsense(kLiveLogBytes, '\xff');
+  area->log.write(0, nonsense.data(), nonsense.size());
   area->text_bytes.store(UINT32_MAX);
-  std::memset(area->text, 0xff, sizeof area->text);
+  area->text.write(0, nonsense.data(), kProgressTextBytesMax);
   area->log_written.store(UINT64_MAX - 7);
   area->checkpoint_done.store(UINT64_MAX);
   area->checkpoint_bytes[1].store(UINT32_MAX);
