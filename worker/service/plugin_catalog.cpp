@@ -155,6 +155,11 @@ void PluginCatalog::take(const std::filesystem::path& file, Known& known, int st
     if (!vague) known.state = state;
     return;
   }
+  if (known.refused && known.refused->hash == image.value().hash()) {  // said of these bytes once, in the same words
+    refuse(known.refused->why);
+    if (!vague) known.state = state;
+    return;
+  }
   const Result<host::Manifest> manifest = host::probe_plugin(config_.handler_host, image.value(), config_.setup,
                                                              config_.probe_timeout, *config_.seats, stop);
   const Status fits = manifest.ok() ? check_paths(path, manifest.value()) : Status(manifest.error());
@@ -167,12 +172,15 @@ void PluginCatalog::take(const std::filesystem::path& file, Known& known, int st
     if (manifest.error().code == ErrorCode::Busy) return;  // stopped
     refuse(manifest.error().detail);
     // What was no fault of the file's is tried again.
-    if (manifest.error().code == ErrorCode::PluginRefused && !vague) known.state = state;
+    if (manifest.error().code != ErrorCode::PluginRefused) return;
+    known.refused = {image.value().hash(), manifest.error().detail};
+    if (!vague) known.state = state;
     return;
   }
   known.plugin =
       std::make_shared<const host::Plugin>(host::Plugin{std::move(image).value(), std::move(manifest).value()});
   known.refusal.clear();
+  known.refused.reset();
   if (!vague) known.state = state;
 }
 

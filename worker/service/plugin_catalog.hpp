@@ -63,6 +63,13 @@ class PluginCatalog {
     std::optional<FileState> state;  // none: to be read again whatever it looks like
     host::PluginPtr plugin;
     std::string refusal;
+    // The bytes that were last probed and refused, and why: told in the same words if they are looked at again, though
+    // another probe may die with other last words.
+    struct Refused {
+      std::string hash;
+      std::string why;
+    };
+    std::optional<Refused> refused;
   };
   void look_at(const std::filesystem::path& directory, const std::filesystem::path& file, Known& known, int stop);
   void take(const std::filesystem::path& file, Known& known, int stop);

@@ -1,4 +1,6 @@
-// A plugin that ends its process while it is loaded.
+// A plugin that ends its process while it is loaded, with last words that are others each time.
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <retire_cluster/plugin.hpp>
@@ -6,7 +8,7 @@
 namespace {
 struct Dies {
   Dies() {
-    std::fputs("cannot live here\n", stderr);
+    std::fprintf(stderr, "cannot live here, says %d\n", static_cast<int>(getpid()));
     std::_Exit(5);
   }
 };
