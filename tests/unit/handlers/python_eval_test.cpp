@@ -2,7 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/syscall.h>
 
+#include <cerrno>
 #include <fstream>
 #include <memory>
 #include <retire_cluster/plugin.hpp>
@@ -310,11 +312,12 @@ class UncheckedPythonTest : public testing::Test {
     };
     replace("    guard(check(tree))\n", "");
     replace("names[\"__builtins__\"] = {}", "names[\"__builtins__\"] = __builtins__");
-    replace("from struct import pack\n",
-            "from struct import pack\nimport os, socket, subprocess, signal, threading, ctypes, mmap\n");
+    replace(
+        "from struct import pack\n",
+        "from struct import pack\nimport os, socket, subprocess, signal, threading, ctypes, mmap, fcntl, resource\n");
     replace("names = dict(CALLS)",
             "names = dict(CALLS, os=os, socket=socket, subprocess=subprocess, signal=signal, threading=threading,"
-            " ctypes=ctypes, mmap=mmap)");
+            " ctypes=ctypes, mmap=mmap, fcntl=fcntl, resource=resource)");
     return source;
   }
   void SetUp() override {
@@ -350,6 +353,12 @@ TEST_F(UncheckedPythonTest, IsHeldByTheSecond) {
   const std::string victim = directory.write("victim", "kept").string();
   const std::string made = (directory.path() / "made").string();
   const std::string denied = "Operation not permitted";
+  const std::string refused = "[-1," + std::to_string(EPERM) + "]";
+  const std::string unknown = "[-1," + std::to_string(ENOSYS) + "]";
+  const auto call = [](long number, const std::string& arguments) {
+    return "[ctypes.CDLL(None, use_errno=True).syscall(" + std::to_string(number) + ", " + arguments +
+           "), ctypes.get_errno()]";
+  };
   const std::pair<std::string, std::string> cases[] = {
       {"open('/etc/passwd').read()", "Too many open files"},
       {"open('" + made + "', 'w')", denied},
@@ -384,6 +393,25 @@ TEST_F(UncheckedPythonTest, IsHeldByTheSecond) {
       {"len(mmap.mmap(-1, 1 << 30))", "Cannot allocate memory"},
       {"bytearray(1 << 30)", "MemoryError"},
       {"os.setpriority(os.PRIO_PROCESS, 0, -5)", denied},
+      {"os.sched_setscheduler(os.getppid(), os.SCHED_OTHER, os.sched_param(0))", denied},
+      {"resource.prlimit(os.getppid(), resource.RLIMIT_CORE)", denied},
+      {"fcntl.fcntl(1, fcntl.F_SETOWN, os.getppid())", denied},
+      {"fcntl.fcntl(1, fcntl.F_SETSIG, signal.SIGKILL)", denied},
+      {"fcntl.fcntl(1, 15, bytes(8))", denied},  // F_SETOWN_EX
+      // A signal by another call; 0 only asks whether it may be sent.
+      {call(SYS_rt_sigqueueinfo, "os.getppid(), 0, bytes(8) + b'\\xff' * 4 + bytes(116)"), refused},
+      {call(SYS_rt_tgsigqueueinfo, "os.getppid(), os.getppid(), 0, bytes(8) + b'\\xff' * 4 + bytes(116)"), refused},
+      {call(SYS_ioprio_set, "1, os.getppid(), 4 << 13"), refused},
+      {call(SYS_mq_unlink, "b'no-such-queue'"), refused},
+      {call(SYS_shmctl, "-1, 0, 0"), refused},
+      {call(SYS_sync, "0"), refused},
+      // Calls that are newer than this file: by what number they may get in, the kernel has them not.
+      {call(424, "0, 0, 0, 0"), unknown},                                // pidfd_send_signal
+      {call(434, "os.getppid(), 0"), unknown},                           // pidfd_open
+      {call(437, "-100, b'/etc/passwd', 0, 0"), unknown},                // openat2
+      {call(452, "-100, b'" + victim + "', 0o777, 0"), unknown},         // fchmodat2
+      {call(463, "-100, b'" + victim + "', 0, b'user.x', 0"), unknown},  // setxattrat
+      {call(600, "0"), unknown},
   };
   for (const auto& [expression, message] : cases) {
     EXPECT_THAT(run(expression), HasSubstr(message)) << expression;
