@@ -207,7 +207,7 @@ void HostPool::poll() {
     give_results(host);
     if ((event.events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0) {
       // Closed by the host: it has ended, and a signal does not change how any more; or it has lost its mind.
-      host.process->kill();
+      host.process->hung_up();
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, host.process->socket(), nullptr);
       ended = true;
     }

@@ -248,6 +248,11 @@ void HostProcess::cancel(std::uint64_t sequence) {
 void HostProcess::terminate() { ::kill(pid_, SIGUSR1); }
 
 void HostProcess::kill() {
+  killed_by_us_ = killed_by_us_ || !killed_;
+  hung_up();
+}
+
+void HostProcess::hung_up() {
   killed_ = true;
   end_host(pid_);
 }
@@ -264,7 +269,7 @@ bool HostProcess::reap() {
   unsupervised_ = !reported && WIFSIGNALED(status);
   if (broken_) {
     reason_ = "handler process wrote over its own memory and was killed";
-  } else if (killed_ && reported && WIFSIGNALED(report.status) && WTERMSIG(report.status) == SIGKILL) {
+  } else if (killed_by_us_ && reported && WIFSIGNALED(report.status) && WTERMSIG(report.status) == SIGKILL) {
     reason_ = "handler process was killed by the worker (SIGKILL); " + describe_peak(report.peak_bytes);
   } else {
     reason_ = "handler process died: ";

@@ -105,6 +105,7 @@ class HostProcess {
   void cancel(std::uint64_t sequence);
   void terminate();  // SIGTERM to it and all it has started
   void kill();
+  void hung_up();  // it has closed its socket: ends what may be left of it; how it died is told as its own doing
   bool killed() const { return killed_; }
 
   // True once the process is gone and with it all that it had started; then reason() says how.
@@ -150,6 +151,7 @@ class HostProcess {
   std::size_t answered_ = 0;
   bool broken_ = false;
   bool killed_ = false;
+  bool killed_by_us_ = false;  // and not gone before
   bool reaped_ = false;
   bool unsupervised_ = false;
   bool retired_ = false;

@@ -19,6 +19,7 @@ namespace retire::host {
 namespace {
 
 using testing::HasSubstr;
+using testing::StartsWith;
 using namespace std::chrono_literals;
 
 struct Answer {
@@ -347,6 +348,16 @@ TEST_F(Pool, AHangIsKilled) {
   pool.cancel(0, one);
   pool.kill(0);
   EXPECT_THAT(loss().reason, HasSubstr("SIGKILL"));
+}
+
+// As one that the kernel ends when memory is short: not to be told as if the worker had done it.
+TEST_F(Pool, AHostThatOthersKillWasNotKilledByTheWorker) {
+  for (int i = 0; i < 20; ++i) {
+    run(0, "sigkill");
+    ASSERT_THAT(loss().reason,
+                StartsWith("handler process died: signal 9 (SIGKILL), which may have been the kernel, out of memory"));
+    losses.clear();
+  }
 }
 
 TEST_F(Pool, TakeBackLeavesWhatRunsAndSkipsTheRest) {

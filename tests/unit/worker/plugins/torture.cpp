@@ -27,6 +27,7 @@ std::string torture(const msgpack::object& payload, rc::Context& context) {
     raise(SIGSEGV);
   }
   if (how == "abort") std::abort();
+  if (how == "sigkill") kill(getpid(), SIGKILL);
   if (how == "exit0") std::_Exit(0);
   if (how == "exit3") std::_Exit(3);
   if (how == "throw") throw std::runtime_error("thrown");
