@@ -21,6 +21,8 @@ std::string inherited(const char* name, const char* usual) {
 
 std::vector<std::string> make_environment(const rc::Fields* wanted) {
   std::vector<std::string> environment = {"PATH=" + own_path(), inherited("HOME", "/"), inherited("LANG", "C.UTF-8")};
+  // Where a locked-in handler may make temporary files; without it programs would try /tmp.
+  if (std::getenv("TMPDIR") != nullptr) environment.push_back(inherited("TMPDIR", "/tmp"));
   if (wanted == nullptr) return environment;
   if (wanted->size() > kVariablesMax) wanted->refuse("", "must have at most 1024 variables");
   for (std::uint32_t i = 0; i < wanted->size(); ++i) {

@@ -192,6 +192,10 @@ ChildEnd ChildRunner::run(const ChildRequest& request, BoundedOutput& out, Bound
   kill(-child.pid, SIGKILL);  // what it left in its group; the zombie keeps the number from being anybody else's
   end.status = reap(child.pid);
   if (!end_children()) context.warning("a process that it started cannot be ended: it hangs in the kernel");
+  // What was written before the end and not read yet, because this process was kept from running meanwhile. Nobody
+  // writes any more.
+  if (out_pipe.read.valid()) drain(out_pipe.read, out);
+  if (err_pipe.read.valid()) drain(err_pipe.read, err);
   return end;
 }
 

@@ -349,6 +349,16 @@ def test_command_takes_cwd_env_and_stdin(cluster: Cluster) -> None:
     assert data["stdout"] == "/usr/lib\nhello\nwhat comes in"
 
 
+def test_command_lets_its_programs_make_temporary_files(cluster: Cluster) -> None:
+    """In the sandbox, where /tmp is not theirs; and nothing of it is left."""
+    line = "file=$(mktemp) && seq 1 300000 | sort -r -S 100k | head -n 1 > $file && cat $file && echo $file"
+    data = succeeded(cluster.run("command", {"command": line}, **OPEN))
+    assert data["return_code"] == 0, data
+    last, file = data["stdout"].split()
+    assert last == "99999"
+    assert not Path(file).exists()
+
+
 def test_command_keeps_the_beginning_and_the_end_of_much_output(cluster: Cluster) -> None:
     data = succeeded(cluster.run("command", {"command": "seq 1 400000"}, **OPEN))
     assert data["truncated"] is True

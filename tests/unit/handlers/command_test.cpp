@@ -104,8 +104,17 @@ TEST_F(CommandTest, HasACleanEnvironment) {
   EXPECT_THAT(environment, HasSubstr("LANG=xx\n"));
   EXPECT_THAT(environment, HasSubstr("PATH="));
   EXPECT_THAT(environment, HasSubstr("HOME="));
-  EXPECT_EQ(std::count(environment.begin(), environment.end(), '\n'), 4);
+  EXPECT_EQ(std::count(environment.begin(), environment.end(), '\n'), std::getenv("TMPDIR") == nullptr ? 4 : 5);
   ASSERT_EQ(unsetenv("RC_TEST_SECRET"), 0);
+}
+
+// The host's own, where a handler that is locked in may write.
+TEST_F(CommandTest, MakesTemporaryFilesWhereItsHostMay) {
+  const std::string before = std::getenv("TMPDIR") == nullptr ? "" : std::getenv("TMPDIR");
+  ASSERT_EQ(setenv("TMPDIR", directory_.path().c_str(), 1), 0);
+  EXPECT_THAT(run({{"command", {"mktemp"}}}).at("stdout").get<std::string>(), StartsWith(directory_.path().string()));
+  EXPECT_THAT(run({{"command", "echo $TMPDIR"}, {"env", {{"TMPDIR", "/other"}}}}).at("stdout"), "/other\n");
+  ASSERT_EQ(before.empty() ? unsetenv("TMPDIR") : setenv("TMPDIR", before.c_str(), 1), 0);
 }
 
 TEST_F(CommandTest, LooksInThePathThatItIsGiven) {
