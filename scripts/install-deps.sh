@@ -28,6 +28,7 @@ test=(
   libbenchmark-dev          # bench/
   clang                     # tests/e2e/test_hot_plugins.py
   json-schema-test-suite    # tests/unit/plugins
+  openssl                   # tests/e2e/test_https.py
   python3-venv              # pytest and the linters come from PyPI into build/venv
 )
 

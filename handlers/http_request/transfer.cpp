@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 #include <retire_cluster/error.hpp>
 #include <stdexcept>
@@ -45,6 +48,17 @@ CURLM* new_multi() {
   return multi;
 }
 
+// What an environment variable names; empty without it. Told at once, not by each request that fails for it.
+std::string readable_from(const char* variable) {
+  const char* value = std::getenv(variable);
+  const std::string path = value == nullptr ? "" : value;
+  if (!path.empty() && path.find(':') == path.npos && access(path.c_str(), R_OK) != 0) {
+    throw std::runtime_error("http_request: " + std::string(variable) + " names " + path +
+                             ", which handlers cannot read: " + std::strerror(errno));
+  }
+  return path;
+}
+
 // Failures that the same request would meet again.
 bool is_permanent(CURLcode code) {
   switch (code) {
@@ -67,12 +81,15 @@ struct Transfer::Exchange {
   bool opened = false;  // a socket was opened to some address
   bool body_too_large = false;
   bool headers_too_large = false;
+  bool in_headers = true;  // not yet at the end of them
   HeaderList headers{nullptr, &curl_slist_free_all};
   std::array<char, CURL_ERROR_SIZE> detail{};
 };
 
 Transfer::Transfer(AddressPolicy policy, std::vector<std::string> names)
     : policy_(std::move(policy)),
+      certificate_file_(readable_from("SSL_CERT_FILE")),
+      certificate_directory_(readable_from("SSL_CERT_DIR")),
       names_(nullptr, &curl_slist_free_all),
       multi_(new_multi(), &curl_multi_cleanup),
       easy_(curl_easy_init(), &curl_easy_cleanup) {
@@ -106,8 +123,10 @@ std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count,
   const std::string_view line(data, bytes);
   if (line.starts_with("HTTP/")) {  // a new answer begins: what stood before was a 1xx
     exchange.response.headers.clear();
+    exchange.in_headers = true;
     return bytes;
   }
+  if (trimmed(line).empty()) exchange.in_headers = false;
   const std::size_t colon = line.find(':');
   if (colon == line.npos) return bytes;
   std::string name(trimmed(line.substr(0, colon)));
@@ -156,6 +175,8 @@ void Transfer::prepare(const HttpRequest& request, double seconds, Exchange& exc
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_SSL_VERIFYPEER, 1L);
   set(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (!certificate_file_.empty()) set(CURLOPT_CAINFO, certificate_file_.c_str());
+  if (!certificate_directory_.empty()) set(CURLOPT_CAPATH, certificate_directory_.c_str());
   set(CURLOPT_TIMEOUT_MS, std::max(1L, std::lround(seconds * 1000)));
   set(CURLOPT_CONNECTTIMEOUT_MS, std::max(1L, std::lround(std::min(seconds, kHttpConnectSecondsMax) * 1000)));
 #if LIBCURL_VERSION_NUM >= 0x075700
@@ -219,6 +240,9 @@ void Transfer::throw_failure(CURLcode code, const Exchange& exchange, double sec
   if (exchange.headers_too_large) {
     throw rc::PermanentError("http_request: the headers are over the limit of " + std::to_string(kHttpHeadersMax) +
                              " bytes");
+  }
+  if (exchange.opened && exchange.in_headers && code == CURLE_OUT_OF_MEMORY) {  // how it says that a line is too long
+    throw rc::PermanentError("http_request: a line of the headers is over the limit of 100 KiB");
   }
   if (!exchange.refused.empty() && !exchange.opened) {
     throw rc::PermanentError("refused: " + exchange.refused + " (a worker allows addresses with --http-allow CIDR)");

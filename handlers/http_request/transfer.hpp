@@ -29,7 +29,9 @@ struct HttpResponse {
 // Keeps its connections open between requests. One thread at a time.
 class Transfer {
  public:
-  // `names`: what names lead to, "HOST:PORT:ADDRESS[,ADDRESS]", in place of asking the resolver; for tests.
+  // Certificates of servers are held against those of SSL_CERT_FILE and SSL_CERT_DIR, each in place of the system's
+  // own. Throws std::runtime_error when one of these cannot be read. `names`: what names lead to,
+  // "HOST:PORT:ADDRESS[,ADDRESS]", in place of asking the resolver; for tests.
   explicit Transfer(AddressPolicy policy, std::vector<std::string> names = {});
   ~Transfer();
   Transfer(const Transfer&) = delete;
@@ -50,6 +52,8 @@ class Transfer {
   [[noreturn]] void throw_failure(CURLcode code, const Exchange& exchange, double seconds) const;
 
   AddressPolicy policy_;
+  std::string certificate_file_;  // empty: the system's
+  std::string certificate_directory_;
   std::unique_ptr<curl_slist, decltype(&curl_slist_free_all)> names_;
   std::unique_ptr<CURLM, decltype(&curl_multi_cleanup)> multi_;
   std::unique_ptr<CURL, decltype(&curl_easy_cleanup)> easy_;

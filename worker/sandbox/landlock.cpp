@@ -6,10 +6,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 namespace retire::sandbox {
 namespace {
@@ -117,6 +119,21 @@ std::vector<std::string> graphics() {
   return found;
 }
 
+// Where the certificates of authorities lie, if the worker was told that by its environment, as its hosts are.
+std::vector<std::string> certificates() {
+  std::vector<std::string> found;
+  for (const char* name : {"SSL_CERT_FILE", "SSL_CERT_DIR"}) {
+    const char* value = std::getenv(name);
+    std::string_view rest = value == nullptr ? "" : value;
+    while (!rest.empty()) {  // the second may name several
+      const std::string_view path = rest.substr(0, rest.find(':'));
+      rest.remove_prefix(std::min(path.size() + 1, rest.size()));
+      if (path.starts_with('/')) found.emplace_back(path);
+    }
+  }
+  return found;
+}
+
 Error failed(const std::string& what) { return {ErrorCode::Io, "landlock: " + what + ": " + std::strerror(errno)}; }
 
 }  // namespace
@@ -136,6 +153,9 @@ Status restrict_files(const Policy& policy) {
   }
   if (const char* prefix = std::getenv("PREFIX"); prefix != nullptr && prefix[0] == '/') {  // Termux
     if (!rules.allow(prefix, kReadAndRun)) return failed(prefix);
+  }
+  for (const std::string& path : certificates()) {
+    if (!rules.allow(path, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)) return failed(path);
   }
   constexpr std::uint64_t kUse = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | kIoctlDev;
   for (const char* path : kDevices) {

@@ -57,6 +57,7 @@ class Worker(Process):
         slots: int = 1,
         path: Path | None = None,
         through: Sequence[str] = (),
+        **env: str,
     ) -> None:
         self.device_id = device_id
         named = {flag.split("=")[0] for flag in flags}
@@ -72,7 +73,7 @@ class Worker(Process):
             arguments.append("--no-internet")  # what is measured asks the network, and waits for it
         if not named & {"--gpu", "--no-gpu"}:
             arguments.append("--no-gpu")
-        super().__init__("retire-cluster-worker", [*arguments, *flags], home, path, through)
+        super().__init__("retire-cluster-worker", [*arguments, *flags], home, path, through, **env)
 
 
 class Cluster:

@@ -47,6 +47,7 @@ std::string answer(const ServedRequest& request) {
     for (int i = 0; i < 100; ++i) many += "X-" + std::to_string(i) + ": " + std::string(5000, 'v') + "\r\n";
     return HttpServer::answer("200 OK", many, "");
   }
+  if (target == "/long-header") return HttpServer::answer("200 OK", "X-Long: " + std::string(200000, 'v') + "\r\n", "");
   if (target == "/hang") return "";
   if (target == "/cut") return "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort";
   if (target == "/garbage") return "this is not HTTP\r\n\r\n";
@@ -204,6 +205,8 @@ TEST_F(HttpRequestTest, BoundsTheBody) {
 
 TEST_F(HttpRequestTest, BoundsTheHeaders) {
   expect_failure({{"url", server_.url("/headers")}}, RC_FAILED_PERMANENTLY, "headers are over the limit");
+  expect_failure({{"url", server_.url("/long-header")}}, RC_FAILED_PERMANENTLY,
+                 "a line of the headers is over the limit");
 }
 
 TEST_F(HttpRequestTest, TimesOut) {
@@ -505,6 +508,18 @@ TEST(HttpRequestPolicy, RefusesSettingsThatMakeNoSense) {
     EXPECT_FALSE(http.created());
     EXPECT_EQ(http.refusal, reason);
   }
+}
+
+TEST(HttpRequestCertificates, ThatCannotBeReadAreNamedAtOnce) {
+  const char* usual = std::getenv("SSL_CERT_FILE");
+  const std::string before = usual == nullptr ? "" : usual;
+  ASSERT_EQ(setenv("SSL_CERT_FILE", "/no/such/file.pem", 1), 0);
+  const test::Hosted http(retire_cluster::handler<HttpRequestHandler>("http_request", ""));
+  EXPECT_FALSE(http.created());
+  EXPECT_EQ(
+      http.refusal,
+      "http_request: SSL_CERT_FILE names /no/such/file.pem, which handlers cannot read: No such file or directory");
+  ASSERT_EQ(before.empty() ? unsetenv("SSL_CERT_FILE") : setenv("SSL_CERT_FILE", before.c_str(), 1), 0);
 }
 
 TEST_F(HttpRequestTest, RefusesPayloadsNamingTheField) {
