@@ -15,6 +15,7 @@ import pytest
 from retire_cluster.tasks import Task, TaskExecutor
 
 from harness.cluster import QUICK_LOSS, Cluster
+from harness.plugins import SOURCE, Workshop
 from harness.process import Process
 from harness.programs import bin_dir, program
 from harness.waiting import eventually
@@ -176,6 +177,28 @@ def test_a_failed_attempts_checkpoint_is_handed_to_the_next(cluster: Cluster, ki
     assert cluster.run(kind, []).result_data["checkpoint"] == "", "that was another task's"
 
 
+def test_a_plugin_in_plain_c_has_all_of_it(cluster: Cluster, workshop: Workshop) -> None:
+    """Sandboxed, unlike the other tests here."""
+    workshop.put(workshop.build("1", source=SOURCE.with_name("telling.c")), "telling_c.so")
+    worker = cluster.worker("c-teller", "--plugin-dir", str(workshop.drop))
+    result = cluster.run("telling_c", timeout_seconds=50)
+    attempt, key, checkpoint, left, wrong = result.result_data
+    assert (attempt, key, wrong) == (2, result.task_id, "")
+    assert checkpoint == b"\x00\x01\xfe\xff"
+    assert 0 < left < 50
+    failed = cluster.run("telling_c", max_retries=0)
+    assert (failed.status.value, failed.error_message) == ("failed", "told all")
+    assert [(line["level"], line["message"]) for line in failed.logs] == [
+        ("debug", "one"),
+        ("info", "two"),
+        ("warning", "three"),
+        ("error", "four"),
+    ]
+    times = [line["time"] for line in failed.logs]
+    assert times == sorted(times) and 0 <= times[0] and times[-1] <= failed.execution_time_seconds
+    cluster.remove(worker)
+
+
 def test_a_crashed_attempt_leaves_its_log_and_its_checkpoint(cluster: Cluster) -> None:
     steps = [
         {"attempt": 1, "log": "about to fall"},
@@ -211,9 +234,7 @@ def test_a_checkpoint_survives_its_worker(
     assert result.result_data["attempt"] == "2"
 
 
-def test_a_flood_is_bounded_and_slows_nobody(
-    cluster: Cluster, kind: str, files: Callable[[], Path]
-) -> None:
+def test_a_flood_is_bounded_and_slows_nobody(cluster: Cluster, kind: str, files: Callable[[], Path]) -> None:
     """Log lines and progress by the hundred thousand, and others go on."""
     go = files()
     flood = [{"log": "flood " + "x" * 500, "count": 300_000}]

@@ -141,6 +141,7 @@ int AttemptContext::save_checkpoint(const rc_context* context, const std::uint8_
 const char* AttemptContext::scratch_dir(const rc_context* context) {
   AttemptContext& me = self(context);
   const std::lock_guard lock(me.mutex_);
+  if (!me.scratch_path_.empty()) return me.scratch_path_.c_str();  // what was given stays valid
   Result<std::string> path = me.make_scratch_();
   if (!path.ok()) {
     me.error_message_ = clean_text(path.error().detail, kErrorMessageBytesMax);

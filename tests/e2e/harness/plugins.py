@@ -28,8 +28,8 @@ class Workshop:
         self.open.mkdir(mode=0o777)
         self.open.chmod(0o777)
 
-    def build(self, version: str, *defines: str, compiler: str = "cc") -> Path:
-        name = hashlib.sha256("|".join([version, compiler, *defines]).encode()).hexdigest()[:16]
+    def build(self, version: str, *defines: str, compiler: str = "cc", source: Path = SOURCE) -> Path:
+        name = hashlib.sha256("|".join([version, compiler, str(source), *defines]).encode()).hexdigest()[:16]
         out = self.made / f"{name}.so"
         if not out.exists():
             flags = [f'-DVERSION="{version}"', f'-DRELEASE_FILE="{self.open}/release"']
@@ -41,7 +41,7 @@ class Workshop:
                 "-fvisibility=hidden",
                 f"-I{ROOT / 'plugins' / 'sdk'}",
             ]
-            command += [*flags, *(f"-D{define}" for define in defines), str(SOURCE), "-o", str(out)]
+            command += [*flags, *(f"-D{define}" for define in defines), str(source), "-o", str(out)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=120)
             assert done.returncode == 0, f"{command}\n{done.stderr}"
             out.chmod(0o755)
