@@ -100,6 +100,9 @@ Status filter_syscalls(Subprocesses subprocesses) {
   }
   filter.refuse("openat2", {}, ENOSYS);  // its mode lies in memory
   filter.refuse("fchmodat2", {}, ENOSYS);
+  // Limits of other processes of this user, which are the worker's own where it is not root. Reading them is nobody's
+  // harm.
+  filter.refuse("prlimit64", {{0, SCMP_CMP_NE, 0, 0}, {2, SCMP_CMP_NE, 0, 0}});
   // Orphans come to the host, which ends them; nobody else is to gather them.
   filter.refuse("prctl", {is(0, PR_SET_CHILD_SUBREAPER)});
 

@@ -135,6 +135,12 @@ std::vector<std::pair<std::string, Attempt>> ways(const Target& at) {
       {"open_agent_memory", [=] { return opens(agent + "/mem", O_RDONLY); }},
       {"read_agent_environment", [=] { return opens(agent + "/environ", O_RDONLY); }},
       {"signal_agent", [=] { return kill(at.agent, 0) == 0; }},
+      {"limit_agent",
+       [=] {
+         rlimit now{};
+         return prlimit(at.agent, RLIMIT_CORE, nullptr, &now) == 0 &&
+                prlimit(at.agent, RLIMIT_CORE, &now, nullptr) == 0;
+       }},
       {"see_agent", [=] { return opens(agent + "/cmdline", O_RDONLY); }},
       {"inherit_token", [] { return errno = EACCES, std::getenv("RETIRE_CLUSTER_TOKEN") != nullptr; }},
       {"read_worker_data", [=] { return opens(at.data, O_RDONLY); }},
