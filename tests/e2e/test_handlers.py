@@ -246,6 +246,20 @@ def test_python_eval_is_bounded(cluster: Cluster, expression: str) -> None:
     assert succeeded(cluster.run("echo", 1, **OPEN)) == {"echo": 1}
 
 
+def test_python_eval_is_bounded_in_time(cluster: Cluster) -> None:
+    """What nothing else bounds: it allocates nothing and goes on."""
+    expression = "all(1 for x in range(10**7) for y in range(10**7))"
+    result = cluster.run(
+        "python_eval", {"expression": expression}, max_retries=0, timeout_seconds=120, **OPEN
+    )
+    assert result.status.value == "failed"
+    # Whichever comes first: on a busy machine so much processor time may take longer than the other allows.
+    assert ("more than 10 s of processor time" in result.error_message) or (
+        "timed out after 30 s" in result.error_message
+    ), result.error_message
+    assert succeeded(cluster.run("echo", 1, **OPEN)) == {"echo": 1}
+
+
 # -- http_request
 
 
