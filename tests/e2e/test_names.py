@@ -49,11 +49,13 @@ class NameServer:
         while True:
             try:
                 question, sender = self._socket.recvfrom(4096)
-                self._socket.sendto(self._answer(question), sender)
+                answer = self._answer(question)
+                if answer is not None:
+                    self._socket.sendto(answer, sender)
             except OSError:
                 return
 
-    def _answer(self, question: bytes) -> bytes:
+    def _answer(self, question: bytes) -> bytes | None:
         labels, at = [], 12
         while question[at]:
             labels.append(question[at + 1 : at + 1 + question[at]].decode())
@@ -61,6 +63,8 @@ class NameServer:
         name = ".".join(labels).lower()
         (kind,) = struct.unpack(">H", question[at + 1 : at + 3])
         addresses: list[str] = []
+        if name == "silent.test":
+            return None
         if kind == 1 and name in self._answers:
             turn = self.asked.get(name, 0)
             self.asked[name] = turn + 1
@@ -191,3 +195,14 @@ def test_a_name_with_a_bad_address_before_a_good_one(cluster: Cluster, good: Ser
 def test_a_name_that_nobody_has(cluster: Cluster) -> None:
     result = fetch(cluster, "http://nobody.test/")
     assert (result.status.value, result.error_message.startswith("http_request: ")) == ("failed", True)
+
+
+def test_a_name_server_that_says_nothing(cluster: Cluster, good: Server) -> None:
+    """Neither the request's time nor a cancellation waits for the resolver, which has its own patience."""
+    result = cluster.run("http_request", {"url": "http://silent.test/", "timeout": 0.5}, max_retries=0)
+    assert (result.status.value, result.error_message) == ("failed", "http_request: timed out after 0.5 s")
+    task_id = cluster.submit("http_request", {"url": "http://silent.test/", "timeout": 600})
+    cluster.until(task_id, "running")
+    assert cluster.client.cancel_task(task_id)
+    assert cluster.wait(task_id).status.value == "cancelled"
+    assert fetch(cluster, f"http://good.test:{good.port}/").status.value == "success"
