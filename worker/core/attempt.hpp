@@ -45,10 +45,11 @@ struct Attempt {
   AttemptState state = AttemptState::Free;
   Priority priority = Priority::Normal;
   bool at_most_once = false;
-  bool stop_wanted = false;  // main has asked to end it
-  bool abandoned = false;    // and does not want to hear of it either
-  bool overdue = false;      // its timeout is over
-  bool reported = false;     // `started` was sent
+  bool stop_wanted = false;   // main has asked to end it
+  bool abandoned = false;     // and does not want to hear of it either
+  bool overdue = false;       // its timeout is over
+  bool reported = false;      // `started` was sent
+  std::uint8_t disowned = 0;  // how often a host that was seen at it said that it had not begun
 };
 
 }  // namespace retire::worker

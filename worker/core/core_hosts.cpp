@@ -19,6 +19,9 @@ std::string seconds_text(Duration duration) {
   return text;
 }
 
+// A host that is seen at an attempt may find it taken back in that very moment; not again and again.
+constexpr std::uint8_t kDisownedMax = 3;
+
 std::string timeout_text(const Attempt& attempt, std::string_view how) {
   return "no result within timeout_seconds " + seconds_text(attempt.timeout) + std::string(how);
 }
@@ -72,8 +75,11 @@ void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, E
     return;
   }
   const AttemptIndex attempt = entry->attempt;
+  const bool was_seen = slot.running == result.sequence;
   close_entry(index, *entry);
-  if (result.skipped) {
+  if (result.skipped && was_seen && ++table_.at(attempt).disowned > kDisownedMax) {
+    finish(attempt, Ending(Outcome::Crashed, "its handler process ran it, and said that it had not begun"), out);
+  } else if (result.skipped) {
     requeue(attempt, out);
   } else {
     if (result.outcome != Outcome::Cancelled) types_.ran(table_.at(attempt).type, result.run_ns);
@@ -143,16 +149,16 @@ void Core::found_running(SlotIndex index, Sequence running, TimePoint started, T
   Slot& slot = slots_[index];
   slot.look_at = now + kLookAfter;
   Slot::Entry* entry = slot.find(running);
-  if (entry != nullptr) {
+  if (entry != nullptr && running >= slot.running) {  // a host goes forward, and says once when it began
     Attempt& attempt = table_.at(entry->attempt);
-    const TimePoint began = std::clamp(started, slot.handed_at, now);
     if (slot.running != running) {
       slot.running = running;
-      slot.deadline = began + attempt.timeout;
+      slot.began = std::clamp(started, slot.handed_at, now);
+      slot.deadline = slot.began + attempt.timeout;
       slot.listen_at = TimePoint::max();
     }
     // Nothing to see before it ends, its time is over, or somebody else asks.
-    const bool lasting = now - began >= kLookAfter / 2 || attempt.timeout < kLookAfter;
+    const bool lasting = now - slot.began >= kLookAfter / 2 || attempt.timeout < kLookAfter;
     if (lasting) {
       slot.look_at = TimePoint::max();
       if (slot.listen_at == TimePoint::max()) {

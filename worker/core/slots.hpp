@@ -38,6 +38,7 @@ class Slot {
   TypeIndex type = 0;
   bool exclusive = false;                  // holds one that must be alone in its host
   Sequence running = 0;                    // seen running when last looked into; 0: not known
+  TimePoint began{};                       // when that began
   TimePoint look_at{};                     // when to look into it; max: no need
   TimePoint listen_at = TimePoint::max();  // when to ask what `running` has told; max: it runs for too short a time
   bool tell_again = false;                 // main may not have what it was told

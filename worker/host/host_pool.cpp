@@ -158,6 +158,7 @@ void HostPool::renew(const Setup& setup) {
 
 void HostPool::flush(Host& host) {
   const bool waits = host.process->flush();
+  if (host.process->closed()) host.process->hung_up();
   if (waits == host.waits_to_write) return;
   host.waits_to_write = waits;
   watch(host, EPOLL_CTL_MOD);
@@ -205,8 +206,9 @@ void HostPool::poll() {
     }
     if ((event.events & EPOLLOUT) != 0) flush(host);
     give_results(host);
-    if ((event.events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) != 0) {
-      // Closed by the host: it has ended, and a signal does not change how any more; or it has lost its mind.
+    if ((event.events & (EPOLLHUP | EPOLLERR)) != 0 || host.process->closed() || host.process->broken()) {
+      // Closed by the host: it has ended, and a signal does not change how any more; or it has lost its mind. Then
+      // nothing more is heard of it.
       host.process->hung_up();
       epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, host.process->socket(), nullptr);
       ended = true;
@@ -227,7 +229,7 @@ void HostPool::reap() {
     orphans_ |= host.process->unsupervised();
     const std::unique_ptr<Host> gone = std::move(hosts_[i]);
     hosts_.erase(hosts_.begin() + static_cast<std::ptrdiff_t>(i));
-    if (gone->slot != UINT32_MAX && gone->process->unanswered() > 0) {
+    if (gone->slot != UINT32_MAX && (gone->process->unanswered() > 0 || gone->process->broken())) {
       HostProcess::LastWords last = gone->process->last_words();
       events_.on_host_lost(gone->slot,
                            {gone->process->running(), gone->process->reason(), gone->process->output_text(),

@@ -22,6 +22,9 @@ constexpr std::size_t kReadBytes = std::size_t{64} << 10;
 // One result at its largest, with its error and its log in msgpack.
 constexpr std::size_t kRecordMax = kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax +
                                    kErrorMessageBytesMax + kCheckpointBytesMax + 4096;
+// Of the socket in one turn.
+constexpr int kReadsPerTurn = 16;
+constexpr std::uint64_t kRunsLongNs = 1'000'000'000;
 constexpr std::size_t kBufferKept = std::size_t{1} << 20;
 // Then a host is replaced, for what it may have gathered unseen. At full speed that is every few seconds, and a start
 // costs a few milliseconds.
@@ -81,6 +84,7 @@ void HostProcess::begin_runs(std::string_view handler, std::size_t count) {
   append(out_, RunsHeader{static_cast<std::uint32_t>(count), static_cast<std::uint32_t>(handler.size())});
   out_ += handler;
   handed_ += count;
+  if (unanswered_.size() == 0) given_since_ns_ = monotonic_ns();
 }
 
 void HostProcess::add_run(const RunRequest& run) {
@@ -95,6 +99,7 @@ void HostProcess::add_run(const RunRequest& run) {
   out_ += run.payload;
   out_ += run.checkpoint;
   last_sequence_ = run.sequence;
+  unanswered_.add(run.sequence);
 }
 
 void HostProcess::end_runs() {
@@ -108,7 +113,10 @@ bool HostProcess::flush() {
         send(socket_.get(), out_.data() + out_done_, out_.size() - out_done_, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (wrote < 0 && errno == EINTR) continue;
     if (wrote < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return true;
-    if (wrote < 0) return false;  // it is gone; reap() will tell
+    if (wrote < 0) {  // it is gone, and reap() will tell; or it listens no more
+      closed_ = true;
+      return false;
+    }
     out_done_ += static_cast<std::size_t>(wrote);
   }
   return false;
@@ -116,10 +124,14 @@ bool HostProcess::flush() {
 
 void HostProcess::read_socket() {
   std::array<char, kReadBytes> buffer;
-  for (;;) {
+  for (int reads = 0; reads < kReadsPerTurn && !broken_; ++reads) {
     const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return;
+    if (got < 0 && errno == EAGAIN) return;
+    if (got <= 0) {
+      closed_ = true;
+      return;
+    }
     in_.append(buffer.data(), static_cast<std::size_t>(got));
     std::size_t at = 0;
     std::uint32_t size = 0;
@@ -130,7 +142,11 @@ void HostProcess::read_socket() {
         return;
       }
       if (in_.size() - at - sizeof size < size) break;
-      if (size > 0) large_.emplace_back(in_, at + sizeof size, size);
+      if (size > 0) {
+        large_.emplace_back(in_, at + sizeof size, size);
+      } else {
+        ++bells_;
+      }
       at += sizeof size + size;
     }
     in_.erase(0, at);
@@ -157,9 +173,13 @@ const AttemptResult* HostProcess::next_result() {
   ResultHeader header;
   ResultParts parts;
   switch (ring_.next(header, parts)) {
-    case RingReader::Next::Record: return checked(header, parts);
+    case RingReader::Next::Record: ++ring_records_; return checked(header, parts);
     case RingReader::Next::Garbage: broken_ = true; return nullptr;
     case RingReader::Next::Empty: break;
+  }
+  if (bells_ > ring_records_) {  // each is rung for something
+    broken_ = true;
+    return nullptr;
   }
   if (large_.empty()) return nullptr;
   const std::string& record = in_use_.emplace_back(std::move(large_.front()));
@@ -172,17 +192,25 @@ const AttemptResult* HostProcess::next_result() {
 }
 
 const AttemptResult* HostProcess::checked(const ResultHeader& header, const ResultParts& parts) {
-  ++answered_;
   result_ = {};
   result_.sequence = header.sequence;
   result_.skipped = header.skipped != 0;
+  // Nobody is answered for but those it was given, and once; and it may leave out only what was taken back.
+  if ((result_.skipped && header.sequence > taken_back_) || !unanswered_.take(header.sequence)) {
+    broken_ = true;
+    return nullptr;
+  }
   if (result_.skipped) return &result_;
   result_.run_ns = header.run_ns;
+  if (header.run_ns > kRunsLongNs) {  // it cannot have run for longer than it was there
+    const auto most = static_cast<std::uint64_t>(monotonic_ns() - given_since_ns_);
+    result_.run_ns = std::min(header.run_ns, most);
+  }
   result_.plugin = plugin_->identity;
   const bool known =
       header.outcome >= static_cast<int>(Outcome::Success) && header.outcome <= static_cast<int>(Outcome::Cancelled);
   const std::size_t data_bytes = parts.data ? parts.data->size() : 0;
-  if (!known || answered_ > handed_ || data_bytes > kResultBytesMax) {
+  if (!known || data_bytes > kResultBytesMax) {
     broken_ = true;
     return nullptr;
   }
@@ -237,7 +265,10 @@ TimePoint HostProcess::started() const {
   return TimePoint(Duration(page_.page().started_ns.load(std::memory_order_relaxed) / 1000));
 }
 
-void HostProcess::take_back() { page_.page().take_back_until.store(last_sequence_); }
+void HostProcess::take_back() {
+  taken_back_ = last_sequence_;
+  page_.page().take_back_until.store(last_sequence_);
+}
 
 void HostProcess::cancel(std::uint64_t sequence) {
   page_.page().cancel.store(sequence);

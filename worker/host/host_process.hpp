@@ -21,6 +21,7 @@
 #include "worker/host/setup.hpp"
 #include "worker/host/shared_page.hpp"
 #include "worker/host/spawn.hpp"
+#include "worker/host/unanswered.hpp"
 #include "worker/sandbox/seats.hpp"
 
 namespace retire::host {
@@ -80,8 +81,10 @@ class HostProcess {
   // Writes what the socket takes; true if something is left, so that it waits for the socket to be writable.
   bool flush();
 
-  // Reads what the socket has.
+  // Reads what the socket has, up to a bound, as a handler may write for ever.
   void read_socket();
+  // The host has shut its end, or one way of it: nothing can be said to it, or heard of it, any more.
+  bool closed() const { return closed_; }
   // Reads some of what it prints; false at its end. `bytes_max` bounds how much, as a handler may print for ever.
   bool read_output(std::size_t bytes_max);
 
@@ -115,7 +118,7 @@ class HostProcess {
   bool unsupervised() const { return unsupervised_; }
   std::string output_text() const { return tail_.text(); }
 
-  std::size_t unanswered() const { return handed_ - answered_; }
+  std::size_t unanswered() const { return unanswered_.size(); }
   // It is to be replaced: its plugin was, or what it was told at its start has changed.
   void retire() { retired_ = true; }
   // It has had its share of work, or asks to be replaced, or retire() was called: to be given no more.
@@ -147,8 +150,13 @@ class HostProcess {
   OutputTail tail_;
   std::string reason_;
   std::uint64_t last_sequence_ = 0;
+  std::uint64_t taken_back_ = 0;     // nothing up to this sequence was to be begun any more
+  std::int64_t given_since_ns_ = 0;  // when it was given work while it had none
   std::size_t handed_ = 0;
-  std::size_t answered_ = 0;
+  Unanswered unanswered_;
+  std::size_t bells_ = 0;         // how often it said that results lie in the ring
+  std::size_t ring_records_ = 0;  // and how many have lain there
+  bool closed_ = false;
   bool broken_ = false;
   bool killed_ = false;
   bool killed_by_us_ = false;  // and not gone before

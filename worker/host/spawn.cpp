@@ -15,6 +15,7 @@
 #include <set>
 
 #include "worker/host/wire.hpp"
+#include "worker/sandbox/descriptors.hpp"
 #include "worker/sandbox/processes.hpp"
 
 namespace retire::host {
@@ -98,6 +99,7 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   if (theirs.get() < 0 || printed.get() < 0 || reported.get() < 0) {
     return failed("descriptors for a handler process", errno);
   }
+  sandbox::refuse_descriptors(ours.get());
   fcntl(ours.get(), F_SETFL, O_NONBLOCK);
   fcntl(output.get(), F_SETFL, O_NONBLOCK);
   fcntl(report.get(), F_SETFL, O_NONBLOCK);

@@ -13,6 +13,7 @@
 
 #include "worker/host/wire.hpp"
 #include "worker/sandbox/enter.hpp"
+#include "worker/sandbox/ipc.hpp"
 #include "worker/sandbox/namespaces.hpp"
 #include "worker/sandbox/processes.hpp"
 #include "worker/sandbox/scratch.hpp"
@@ -97,6 +98,7 @@ class Supervisor {
       sandbox::end_descendants(sandbox::Belonging::Namespace);
     } else if (policy_.own_user) {
       sandbox::end_user(policy_.user, policy_.group);
+      sandbox::remove_ipc(policy_.user);
     } else {
       sandbox::end_descendants(sandbox::Belonging::Descent);
     }
@@ -189,7 +191,10 @@ void supervise(sandbox::Policy policy, int report, const std::string& parent,
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (std::to_string(getppid()) != parent) std::_Exit(kExitAlone);
   sandbox::adopt_orphans();
-  if (policy.own_user) sandbox::end_user(policy.user, policy.group);  // of a supervisor that was killed
+  if (policy.own_user) {  // of a supervisor that was killed
+    sandbox::end_user(policy.user, policy.group);
+    sandbox::remove_ipc(policy.user);
+  }
   const std::string scratch = policy.scratch;
   int status = 0;
   if (policy.level == sandbox::Level::Strict) {

@@ -47,6 +47,8 @@ Status set_limits(const Limits& limits) {
     if (Status status = set(rule.resource, rule.name, rule.value, rule.value + rule.beyond); !status.ok())
       return status;
   }
+  // POSIX message queues outlive who made them, and can be found only by their names.
+  if (Status status = set(RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", 0, 0); !status.ok()) return status;
   return set(RLIMIT_CORE, "RLIMIT_CORE", 0, 0);
 }
 

@@ -4,14 +4,11 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -50,16 +47,33 @@ bool is_somebodys(uid_t user) {
   return getpwuid_r(user, &entry, text.data(), text.size(), &found) == 0 && found != nullptr;
 }
 
-// The descriptor that holds the user; -1 when another worker has it.
-int hold(uid_t user) {
-  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+// Where workers on this machine tell each other which users are taken: nobody but root may reach it, or a handler could
+// take them all. The same for all workers, whatever their TMPDIR.
+constexpr const char* kLocksIn[] = {"/run", "/tmp"};
+
+// Errors: Io, Configuration when somebody else has made it.
+Result<std::string> make_lock_directory() {
+  std::string path;
+  int reason = 0;
+  for (const char* in : kLocksIn) {
+    path = std::string(in) + "/retire-cluster-users";
+    if (mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) {
+      struct stat info {};
+      if (lstat(path.c_str(), &info) != 0) return Error{ErrorCode::Io, path + ": " + std::strerror(errno)};
+      if (S_ISDIR(info.st_mode) && info.st_uid == 0 && (info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return path;
+      return Error{ErrorCode::Configuration, path + ": is not a directory that only root may write to; remove it"};
+    }
+    reason = errno;
+  }
+  return Error{ErrorCode::Io, path + ": " + std::strerror(reason)};
+}
+
+// The descriptor that holds the user, also for a supervisor that outlives us; -1 when another worker has it.
+int hold(const std::string& directory, uid_t user) {
+  const std::string file = directory + '/' + std::to_string(user);
+  const int descriptor = open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) return -1;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  const std::string name = "retire-cluster/user/" + std::to_string(user);
-  std::memcpy(address.sun_path + 1, name.data(), name.size());
-  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
-  if (bind(descriptor, reinterpret_cast<const sockaddr*>(&address), size) == 0) return descriptor;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) return descriptor;
   close(descriptor);
   return -1;
 }
@@ -102,9 +116,11 @@ Seats::~Seats() {
 
 Status Seats::find_user(Place& place) {
   const uid_t end = next_user_ >= kFirstUser ? kFirstUser + kUsersMax : kFirstUserMapped + kUsersMappedMax;
+  const Result<std::string> locks = make_lock_directory();
+  if (!locks.ok()) return locks.error();
   for (; next_user_ < end; ++next_user_) {
     if (!is_mapped(next_user_) || is_somebodys(next_user_)) continue;
-    const int lock = hold(next_user_);
+    const int lock = hold(locks.value(), next_user_);
     if (lock < 0) continue;
     if (tasks_of(next_user_) > 0) {
       close(lock);

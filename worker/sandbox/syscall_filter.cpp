@@ -12,6 +12,8 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "worker/sandbox/descriptors.hpp"
+
 namespace retire::sandbox {
 namespace {
 
@@ -98,6 +100,7 @@ Status filter_syscalls(Subprocesses subprocesses) {
     filter.refuse("open", {has_bits(1, O_CREAT), has_bits(2, bit)});
     filter.refuse("openat", {has_bits(2, O_CREAT), has_bits(3, bit)});
   }
+  if (!can_refuse_descriptors()) filter.refuse("setsockopt", {is(1, SOL_SOCKET), is(2, SO_LINGER)});
   filter.refuse("openat2", {}, ENOSYS);  // its mode lies in memory
   filter.refuse("fchmodat2", {}, ENOSYS);
   // Limits of other processes of this user, which are the worker's own where it is not root. Reading them is nobody's

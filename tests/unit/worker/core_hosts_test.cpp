@@ -163,6 +163,32 @@ TEST(CoreHosts, AHostThatLiesAboutWhatItRunsStillCosts) {
   EXPECT_EQ(h.told_attempts(), Attempts{1});
 }
 
+// A host that was written over by its handler says what it likes; the timeouts are ours all the same.
+TEST(CoreHosts, ATimeoutIsNotPutOffByAHostThatKeepsSayingItHasJustBegun) {
+  CoreHarness h;
+  h.join();
+  h.make_short();
+  h.assign({1, 2}, {.timeout = 1s});
+  ASSERT_EQ(h.given.size(), 2u);
+  for (int i = 0; i < 100 && h.count(Order::Kind::Cancel) == 0; ++i) {
+    h.runs(0, h.given[static_cast<std::size_t>(i % 2)], h.now);
+    h.advance(20ms);
+  }
+  EXPECT_EQ(h.count(Order::Kind::Cancel), 1);
+}
+
+TEST(CoreHosts, WhatAHostRunsAndDisownsAgainAndAgainEnds) {
+  CoreHarness h;
+  h.join();
+  h.assign({1});
+  for (int i = 0; i < 100 && h.told.empty(); ++i) {
+    h.looked(0, h.given.back().sequence, h.now);
+    h.skipped(h.given.back());
+  }
+  ASSERT_EQ(h.told_attempts(), Attempts{1});
+  EXPECT_EQ(h.told[0].outcome, Outcome::Crashed);
+}
+
 TEST(CoreHosts, AnswersToNothingAreCounted) {
   CoreHarness h;
   h.join();

@@ -11,6 +11,7 @@
 #include "worker/host/result_ring.hpp"
 #include "worker/host/setup.hpp"
 #include "worker/host/text.hpp"
+#include "worker/host/unanswered.hpp"
 
 namespace retire::host {
 namespace {
@@ -162,6 +163,24 @@ TEST_F(Ring, AnyCountersAreBounded) {
   }
   mapping.page().written.store(64);  // zeroes, which say: go on at the beginning, which is here
   EXPECT_EQ(reader.next(header, parts), RingReader::Next::Garbage);
+}
+
+TEST(Unanswered, EachIsAnsweredOnceAndNoneThatWasNotGiven) {
+  Unanswered unanswered;
+  EXPECT_FALSE(unanswered.take(0));
+  for (std::uint64_t sequence = 10; sequence < 20'010; sequence += 2) unanswered.add(sequence);
+  EXPECT_FALSE(unanswered.take(9));
+  EXPECT_FALSE(unanswered.take(11));
+  EXPECT_TRUE(unanswered.take(14));  // not in order
+  EXPECT_FALSE(unanswered.take(14));
+  EXPECT_FALSE(unanswered.take(14 | std::uint64_t{1} << 63));
+  EXPECT_EQ(unanswered.size(), 9'999u);
+  for (std::uint64_t sequence = 10; sequence < 20'010; sequence += 2)
+    EXPECT_EQ(unanswered.take(sequence), sequence != 14);
+  EXPECT_EQ(unanswered.size(), 0u);
+  EXPECT_FALSE(unanswered.take(20'008));
+  unanswered.add(30'000);
+  EXPECT_TRUE(unanswered.take(30'000));
 }
 
 TEST(Record, SizesThatDoNotFitAreRefused) {
