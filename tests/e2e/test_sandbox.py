@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from harness.cluster import Cluster, Worker
+from harness.plugins import Workshop
 from harness.process import run
 from harness.programs import ROOT, bin_dir, program
 from harness.waiting import eventually
@@ -333,3 +334,30 @@ def test_a_named_user_serves_all_slots_and_allowed_paths_can_be_written(
         for file in shared.iterdir():
             file.unlink()
         shared.rmdir()
+
+
+@ROOT_ONLY
+def test_scratch_lies_where_handlers_can_reach_it_whatever_tmpdir_says(
+    own_cluster: Callable[..., Cluster], plugins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "inner").mkdir(mode=0o777)
+    monkeypatch.setenv("TMPDIR", str(closed / "inner"))
+    cluster = own_cluster()
+    worker = cluster.worker("w", "--plugin-dir", str(plugins))
+    assert worker.line("TMPDIR .* is closed to the users that handlers run as")
+    assert cluster.run("bomb", "files", min_isolation="basic").status.value == "success"
+    assert scratch_root(worker).parent == Path("/tmp")
+
+
+def test_a_file_of_any_name_is_refused_and_no_more(
+    own_cluster: Callable[..., Cluster], workshop: Workshop
+) -> None:
+    (workshop.drop / os.fsdecode(b"\xff.so")).write_text("not a library")
+    cluster = own_cluster()
+    worker = cluster.worker("w", "--plugin-dir", str(workshop.drop))
+    (workshop.drop / os.fsdecode(b"\xfe\xfe.so")).write_text("nor this")
+    eventually(lambda: len(cluster.client.get_devices()[0]["refused_plugins"]) == 2, "both are refused")
+    assert cluster.run("echo", 1).status.value == "success"
+    assert worker.alive

@@ -6,6 +6,7 @@
 
 #include "common/logging/logging.hpp"
 #include "common/model/limits.hpp"
+#include "worker/host/text.hpp"
 
 namespace retire::worker {
 namespace {
@@ -74,13 +75,13 @@ Result<Capabilities> with_offers(Capabilities device, const Offers& offers) {
   for (const auto& [type, plugin] : offers.plugins) device.handlers.push_back(type);
   const std::size_t refused = std::min(offers.refused.size(), kRefusedPluginsMax);
   for (std::size_t i = 0; i < refused; ++i) {
-    device.refused_plugins.push_back(offers.refused[i].substr(0, kErrorMessageBytesMax));
+    device.refused_plugins.push_back(host::clean_text(offers.refused[i], kErrorMessageBytesMax));
   }
   std::set<std::string> used;
   for (const auto& [type, plugin] : offers.plugins) used.insert(plugin->identity + " " + plugin->image.file());
   for (const std::string& line : used) {
     if (device.plugins.size() == kPluginsListedMax) break;
-    device.plugins.push_back(line.substr(0, kErrorMessageBytesMax));
+    device.plugins.push_back(host::clean_text(line, kErrorMessageBytesMax));
   }
   if (const Status status = normalize(device); !status.ok()) {
     return Error{ErrorCode::Configuration, status.error().detail};

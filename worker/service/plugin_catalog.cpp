@@ -83,7 +83,8 @@ void PluginCatalog::look_at(const std::filesystem::path& directory, const std::f
                             int stop) {
   if (const Status trusted = check_trusted_in(directory, file); !trusted.ok()) {
     known = {};
-    if (trusted.error().code != ErrorCode::PluginNotFound || std::filesystem::is_symlink(file)) {
+    std::error_code gone;
+    if (trusted.error().code != ErrorCode::PluginNotFound || std::filesystem::is_symlink(file, gone)) {
       known.refusal = file.string() + " is refused: " + trusted.error().detail;
     }
     return;

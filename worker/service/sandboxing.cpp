@@ -1,6 +1,7 @@
 #include "worker/service/sandboxing.hpp"
 
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -52,12 +53,30 @@ std::string temporary_directory() {
   return named != nullptr && named[0] == '/' ? named : "/tmp";
 }
 
+// Whether a user that owns nothing and is in no group gets as far as into `directory`.
+bool others_can_reach(const std::filesystem::path& directory) {
+  std::error_code failed;
+  std::filesystem::path at = std::filesystem::canonical(directory, failed);
+  for (; !failed; at = at.parent_path()) {
+    struct stat info {};
+    if (stat(at.c_str(), &info) != 0 || (info.st_mode & S_IXOTH) == 0) return false;
+    if (!at.has_relative_path()) return true;
+  }
+  return true;  // it is not there, which is said when it is used
+}
+
 }  // namespace
 
 Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& device, const std::string& handler_host) {
   sandbox::SeatsConfig config;
   config.level = level_of(options.sandbox);
   config.temporary = temporary_directory();
+  std::string moved;
+  if (geteuid() == 0 && config.level != sandbox::Level::Off && !others_can_reach(config.temporary)) {
+    moved = "TMPDIR " + config.temporary +
+            " is closed to the users that handlers run as: their scratch directories lie in /tmp";
+    config.temporary = "/tmp";
+  }
   config.limits.processes = options.handler_processes;
   const double share = options.handler_memory_gb > 0
                            ? options.handler_memory_gb
@@ -100,6 +119,11 @@ Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& de
   if (!check.value().failed.empty()) {
     return wrong("--sandbox basic cannot be had here: " + check.value().failed + "; --sandbox off asks for nothing");
   }
+  if (std::any_of(check.value().missing.begin(), check.value().missing.end(),
+                  [](const std::string& line) { return line.starts_with("scratch:"); })) {
+    return wrong("--sandbox basic cannot be had here: " + why_not() + "; name another place with TMPDIR");
+  }
+  if (!moved.empty()) out.warnings.push_back(moved);
   out.achieved = isolation_of(check.value().achieved);
   out.summary = std::string(to_string(out.achieved)) + ": " + joined(check.value().works);
   for (const std::string& missing : check.value().missing) out.warnings.push_back("sandbox lacks " + missing);

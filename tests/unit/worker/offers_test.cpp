@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "common/model/limits.hpp"
 #include "worker/service/cidr.hpp"
 
 namespace retire::worker {
@@ -124,6 +125,21 @@ TEST_F(OffersOf, WhatStandsBehindAType) {
   const Result<Capabilities> device = with_offers(plain, after);
   ASSERT_TRUE(device.ok()) << device.error().detail;
   EXPECT_THAT(device.value().handlers, Contains("garbage"));
+}
+
+// Main takes UTF-8 only, and would refuse the whole device.
+TEST(Device, IsToldOfRefusalsAsUtf8WhateverAFileIsCalled) {
+  Capabilities plain;
+  plain.device_id = "d";
+  Offers offers;
+  offers.refused.emplace_back("/p/\xff.so: not a plugin");
+  std::string cut_within = "x";
+  while (cut_within.size() <= kErrorMessageBytesMax) cut_within += "\u00e4";
+  offers.refused.push_back(cut_within);
+  const Result<Capabilities> device = with_offers(plain, offers);
+  ASSERT_TRUE(device.ok()) << device.error().detail;
+  EXPECT_EQ(device.value().refused_plugins.at(0), "/p/?.so: not a plugin");
+  EXPECT_EQ(device.value().refused_plugins.at(1), cut_within.substr(0, kErrorMessageBytesMax - 1));
 }
 
 TEST(Cidr, IsAnAddressOrANetwork) {
