@@ -59,7 +59,10 @@ Status Broker::turn(Now now) {
   failpoint(Failpoint::HandedOver);
   if (now_.monotonic >= next_sweep_) {
     next_sweep_ = now_.monotonic + kSweepInterval;
-    sessions_.close_silent(now_.monotonic - kClientSilenceMax);
+    for (Session* silent : sessions_.silent(now_.monotonic - kClientSilenceMax)) {
+      if (silent->unread_bytes() > 0) silent->connection.end();
+      close(*silent);  // it is asked to say hello if it speaks again
+    }
   }
   if (Status status = flush(); !status.ok()) return status;
   pump_fetches();
@@ -78,11 +81,11 @@ void Broker::receive_all() {
       refuse(peer_, 0, {ErrorCode::Malformed, "a message is one frame", {}, {}, {}});
       continue;
     }
-    handle(peer_, frame);
+    handle(peer_, frame, nullptr);
   }
 }
 
-void Broker::handle(const std::string& peer, std::string_view frame) {
+void Broker::handle(const std::string& peer, std::string_view frame, const net::Connection* parked) {
   std::uint64_t correlation = 0;
   const Result<protocol::Envelope> envelope = protocol::decode_envelope(frame, correlation);
   if (!envelope.ok()) {
@@ -91,7 +94,7 @@ void Broker::handle(const std::string& peer, std::string_view frame) {
     return;
   }
   if (envelope.value().type == MessageType::Hello) {
-    hello(peer, frame, envelope.value());
+    hello(peer, frame, envelope.value(), parked != nullptr ? *parked : transport_.source());
     return;
   }
   Session* session = sessions_.find(peer);
@@ -113,7 +116,8 @@ void Broker::dispatch(Session& session, const protocol::Envelope& envelope) {
                                      " may not send \"" + std::string(to_string(envelope.type)) + "\""});
 }
 
-void Broker::hello(const std::string& peer, std::string_view frame, const protocol::Envelope& envelope) {
+void Broker::hello(const std::string& peer, std::string_view frame, const protocol::Envelope& envelope,
+                   const net::Connection& connection) {
   Hello message;
   if (const Status decoded = protocol::decode(envelope.body, message); !decoded.ok()) {
     ++counters_.malformed;
@@ -123,7 +127,7 @@ void Broker::hello(const std::string& peer, std::string_view frame, const protoc
   // What it holds can be told from what it should give up only when the queue is known.
   if (scheduler_.loading() == core::Scheduler::Loading::Queue && !message.held.empty()) {
     std::erase_if(parked_hellos_, [&](const ParkedHello& parked) { return parked.peer == peer; });
-    if (parked_hellos_.size() < config_.sessions_max) parked_hellos_.push_back({peer, std::string(frame)});
+    if (parked_hellos_.size() < config_.sessions_max) parked_hellos_.push_back({peer, std::string(frame), connection});
     return;
   }
   if (message.version_min > kProtocolVersion || message.version_max < kProtocolVersion) {
@@ -147,6 +151,7 @@ void Broker::hello(const std::string& peer, std::string_view frame, const protoc
   }
 
   Session& session = sessions_.open(peer, message.peer, message.instance, now_.monotonic);
+  session.connection = connection;
   Welcome welcome;
   welcome.program = "retire-cluster-main/" RC_VERSION;
   welcome.instance = instance_;
@@ -205,7 +210,7 @@ bool Broker::fail(Session& session, std::uint64_t correlation, const Error& erro
 }
 
 void Broker::reply(Session& session, std::string&& frame, store::Position after) {
-  session.outbox_bytes += frame.size();
+  sessions_.queued(session, frame.size());
   if (after == 0) {
     session.outbox.push_back(std::move(frame));
   } else {
@@ -240,7 +245,30 @@ Status Broker::flush() {
       unsent_.push_back(std::move(peer));
     }
   }
+  if (sessions_.unread_bytes() > config_.unread_bytes_max) cut_the_fullest();
   return ok_status();
+}
+
+// So that many peers which do not read, and of which each keeps within its bound, do not fill the memory together. Down
+// to three quarters, so that not each turn has to look.
+void Broker::cut_the_fullest() {
+  for (Session* session : sessions_.fullest(config_.unread_bytes_max / 4 * 3)) {
+    logging::warn("a peer was cut: {} bytes wait for all peers that do not read, {} of them for this one",
+                  sessions_.unread_bytes(), session->unread_bytes());
+    cut(*session);
+  }
+}
+
+void Broker::cut(Session& session) {
+  ++counters_.peers_cut;
+  session.connection.end();  // what the socket has for it would stay there otherwise
+  lose(session);
+}
+
+// The session of a connection that is no more.
+void Broker::lose(Session& session) {
+  if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
+  close(session);
 }
 
 // Sends what may be sent. False if the session was closed over it.
@@ -265,24 +293,24 @@ bool Broker::send(Session& session, std::string& frame, bool& open) {
   const std::size_t bytes = frame.size();
   std::string leaving = std::move(frame);
   // The socket would take a thousand frames of any size.
-  const bool enough = session.unsent->load(std::memory_order_relaxed) > config_.socket_bytes_max;
+  const bool enough = session.unsent->bytes() > config_.socket_bytes_max;
   switch (enough ? net::Sent::WouldBlock : transport_.send(session.routing_id, std::move(leaving), session.unsent)) {
     case net::Sent::Yes:
       ++counters_.messages_out;
-      session.outbox_bytes -= bytes;
+      sessions_.dequeued(session, bytes);
       return true;
     case net::Sent::WouldBlock:
       frame = std::move(leaving);
       blocked_ = true;
       if (session.unread_bytes() <= config_.outbox_bytes_max) return false;
-      ++counters_.peers_cut;
       logging::warn("a peer was cut: {} bytes wait for it and it does not read", session.unread_bytes());
-      break;
+      cut(session);
+      open = false;
+      return false;
     case net::Sent::NoPeer:
       break;  // it will connect again and say hello; what it holds is settled then, or by its lease
   }
-  if (session.kind == PeerKind::Worker) gone_.push_back(session.device);
-  close(session);
+  lose(session);
   open = false;
   return false;
 }

@@ -28,6 +28,7 @@ struct BrokerConfig {
   std::size_t sessions_max = 20'000;
   std::size_t outbox_bytes_max = std::size_t{256} << 20;  // of one peer that does not read; beyond it the peer is cut
   std::size_t socket_bytes_max = std::size_t{32} << 20;   // of them, given to the socket
+  std::size_t unread_bytes_max = std::size_t{256} << 20;  // of all peers; beyond it those with the most are cut
   std::size_t backlog_bytes_max = std::size_t{256}
                                   << 20;                 // appended and not durable: beyond it submissions are refused
   std::size_t reads_bytes_max = std::size_t{256} << 20;  // of results that are read from the store at the same time
@@ -64,9 +65,11 @@ class Broker {
  private:
   // broker.cpp
   void receive_all();
-  void handle(const std::string& peer, std::string_view frame);
+  // `parked`: of a hello that had to wait; null: it was received just now.
+  void handle(const std::string& peer, std::string_view frame, const net::Connection* parked);
   void dispatch(Session& session, const protocol::Envelope& envelope);
-  void hello(const std::string& peer, std::string_view frame, const protocol::Envelope& envelope);
+  void hello(const std::string& peer, std::string_view frame, const protocol::Envelope& envelope,
+             const net::Connection& connection);
   void refuse(std::string_view peer, std::uint64_t correlation, const ErrorReply& error);
   Status read(Session& session, const protocol::Envelope& envelope, Status decoded);
 
@@ -148,6 +151,9 @@ class Broker {
   Status flush();
   bool flush(Session& session);
   bool send(Session& session, std::string& frame, bool& open);
+  void cut_the_fullest();
+  void cut(Session& session);
+  void lose(Session& session);
   void close(Session& session);
 
   BrokerConfig config_;
@@ -190,6 +196,7 @@ class Broker {
   struct ParkedHello {
     std::string peer;
     std::string frame;
+    net::Connection connection;
   };
   std::vector<ParkedHello> parked_hellos_;  // of workers that hold attempts, until the queue is loaded
 

@@ -1,5 +1,10 @@
 #include "broker/service/session.hpp"
 
+#include <algorithm>
+#include <utility>
+
+#include "common/base/assert.hpp"
+
 namespace retire::service {
 
 Session* SessionTable::find(std::string_view routing_id) {
@@ -8,8 +13,14 @@ Session* SessionTable::find(std::string_view routing_id) {
 }
 
 Session& SessionTable::open(const std::string& routing_id, PeerKind kind, const InstanceId& instance, TimePoint now) {
-  if (Session* former = find(routing_id)) close(*former);
+  net::Unsent unsent;
+  if (Session* former = find(routing_id)) {
+    unsent = former->unsent;
+    close(*former);
+  }
+  if (unsent == nullptr) unsent = std::make_shared<net::UnsentBytes>(unsent_bytes_);
   auto session = std::make_unique<Session>();
+  session->unsent = std::move(unsent);
   session->routing_id = routing_id;
   session->kind = kind;
   session->instance = instance;
@@ -29,6 +40,7 @@ void SessionTable::close(Session& session) {
   if (const auto at = by_device_.find(session.device); at != by_device_.end() && at->second == &session) {
     by_device_.erase(at);
   }
+  outbox_bytes_ -= session.outbox_bytes;
   sessions_.erase(std::string(session.routing_id));
 }
 
@@ -47,13 +59,45 @@ void SessionTable::bind_device(Session& session, core::DeviceIndex device) {
   by_device_[device] = &session;
 }
 
-void SessionTable::close_silent(TimePoint before) {
-  std::vector<Session*> silent;
+std::vector<Session*> SessionTable::silent(TimePoint before) {
+  std::vector<Session*> found;
   for (const auto& [routing_id, session] : sessions_) {
-    if (session->heard_at < before && session->outbox.empty() && session->deferred.empty() && !session->gathering)
-      silent.push_back(session.get());
+    if (session->heard_at < before && session->outbox.empty() && session->deferred.empty() && !session->gathering) {
+      found.push_back(session.get());
+    }
   }
-  for (Session* session : silent) close(*session);
+  return found;
+}
+
+void SessionTable::queued(Session& session, std::size_t bytes) {
+  session.outbox_bytes += bytes;
+  outbox_bytes_ += bytes;
+}
+
+void SessionTable::dequeued(Session& session, std::size_t bytes) {
+  RC_ASSERT(session.outbox_bytes >= bytes && outbox_bytes_ >= bytes);
+  session.outbox_bytes -= bytes;
+  outbox_bytes_ -= bytes;
+}
+
+std::vector<Session*> SessionTable::fullest(std::size_t keep_bytes) {
+  // Read once: libzmq's thread goes on counting down.
+  std::vector<std::pair<std::size_t, Session*>> held;
+  std::size_t left = 0;
+  for (const auto& [routing_id, session] : sessions_) {
+    const std::size_t bytes = session->unread_bytes();
+    if (bytes == 0) continue;
+    held.emplace_back(bytes, session.get());
+    left += bytes;
+  }
+  std::sort(held.begin(), held.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<Session*> found;
+  for (const auto& [bytes, session] : held) {
+    if (left <= keep_bytes) break;
+    left -= bytes;
+    found.push_back(session);
+  }
+  return found;
 }
 
 }  // namespace retire::service

@@ -25,6 +25,7 @@ struct Session {
   std::string routing_id;
   PeerKind kind = PeerKind::Client;
   InstanceId instance;
+  net::Connection connection;
   core::DeviceIndex device;   // of a worker
   core::Watcher watcher = 0;  // of a client: what the core calls it
   TimePoint heard_at{};
@@ -58,20 +59,20 @@ struct Session {
   };
   std::deque<std::string> outbox;
   std::deque<Outgoing> deferred;
-  std::size_t outbox_bytes = 0;                                        // of both
-  net::Unsent unsent = std::make_shared<std::atomic<std::size_t>>(0);  // given to the socket, which still has them
-  store::Position assigns_after = 0;                                   // of the assign that is gathered
-  store::Position orders_after = 0;  // an assign waits for it, and so must all orders after it
+  std::size_t outbox_bytes = 0;       // of both
+  net::Unsent unsent;                 // given to the socket, which still has them
+  store::Position assigns_after = 0;  // of the assign that is gathered
+  store::Position orders_after = 0;   // an assign waits for it, and so must all orders after it
   bool in_flush_list = false;
 
   // Bytes that main holds for a peer which does not read.
-  std::size_t unread_bytes() const { return outbox_bytes + unsent->load(std::memory_order_relaxed); }
+  std::size_t unread_bytes() const { return outbox_bytes + unsent->bytes(); }
 };
 
 class SessionTable {
  public:
   Session* find(std::string_view routing_id);
-  // Replaces a former session of this connection.
+  // Replaces a former session of this connection; what the socket has of that one still counts.
   Session& open(const std::string& routing_id, PeerKind kind, const InstanceId& instance, TimePoint now);
   void close(Session& session);
 
@@ -80,8 +81,16 @@ class SessionTable {
   void bind_device(Session& session, core::DeviceIndex device);
   std::size_t size() const { return sessions_.size(); }
 
-  // Closes those not heard since `before`; they will be asked to say hello when they speak again.
-  void close_silent(TimePoint before);
+  // Not heard since `before`, with nothing that is still to be sent.
+  std::vector<Session*> silent(TimePoint before);
+
+  // Told of what is put into a session's outbox, and of what leaves it.
+  void queued(Session& session, std::size_t bytes);
+  void dequeued(Session& session, std::size_t bytes);
+  // Bytes that main holds for all peers; connections that were cut may still have some in the socket.
+  std::size_t unread_bytes() const { return outbox_bytes_ + unsent_bytes_->load(std::memory_order_relaxed); }
+  // Those for which the most is held, so many that the others have at most `keep_bytes`: none if all have less.
+  std::vector<Session*> fullest(std::size_t keep_bytes);
 
  private:
   struct Hash {
@@ -92,6 +101,8 @@ class SessionTable {
   std::unordered_map<core::Watcher, Session*> by_watcher_;
   std::map<core::DeviceIndex, Session*> by_device_;
   core::Watcher last_watcher_ = 0;
+  std::size_t outbox_bytes_ = 0;
+  net::UnsentBytes::Total unsent_bytes_ = std::make_shared<std::atomic<std::size_t>>(0);
 };
 
 }  // namespace retire::service

@@ -243,7 +243,7 @@ void Broker::queue_loaded() {
                 counted.restored_running, to_seconds(now_.monotonic - loading_since_));
   std::vector<ParkedHello> parked;
   parked.swap(parked_hellos_);
-  for (const ParkedHello& one : parked) handle(one.peer, one.frame);
+  for (const ParkedHello& one : parked) handle(one.peer, one.frame, &one.connection);
 }
 
 }  // namespace retire::service

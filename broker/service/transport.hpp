@@ -13,6 +13,8 @@ class Transport {
   virtual ~Transport() = default;
   // The next frame and the connection it came by; `frame` lives until the next call.
   virtual net::Received receive(std::string& peer, std::string_view& frame) = 0;
+  // The connection of the frame that was received last.
+  virtual net::Connection source() const = 0;
   // Counts the frame in `unsent` until it has left.
   virtual net::Sent send(std::string_view peer, std::string&& frame, const net::Unsent& unsent) = 0;
 };
@@ -28,6 +30,7 @@ class RouterTransport final : public Transport {
   net::Sent send(std::string_view peer, std::string&& frame, const net::Unsent& unsent) override {
     return router_.send(peer, std::move(frame), unsent);
   }
+  net::Connection source() const override { return frame_.source(); }
   const net::Router& router() const { return router_; }
 
  private:

@@ -1,5 +1,6 @@
 #include "common/net/socket.hpp"
 
+#include <sys/socket.h>
 #include <zmq.h>
 
 #include <array>
@@ -47,11 +48,23 @@ struct OwnedFrame {
 // Called by libzmq's I/O thread.
 void free_frame(void* /*data*/, void* hint) {
   auto* owned = static_cast<OwnedFrame*>(hint);
-  if (owned->unsent != nullptr) owned->unsent->fetch_sub(owned->bytes.size(), std::memory_order_relaxed);
+  if (owned->unsent != nullptr) owned->unsent->remove(owned->bytes.size());
   delete owned;
 }
 
+std::string address_at_the_other_end(int descriptor) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (getpeername(descriptor, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+  return {reinterpret_cast<const char*>(&address), size};
+}
+
 }  // namespace
+
+void Connection::end() const {
+  if (descriptor < 0 || peer.empty() || address_at_the_other_end(descriptor) != peer) return;
+  shutdown(descriptor, SHUT_RDWR);
+}
 
 struct Frame::Message {
   zmq_msg_t message;
@@ -73,6 +86,11 @@ Frame::Frame(Frame&& other) noexcept = default;
 Frame& Frame::operator=(Frame&& other) noexcept = default;
 std::string_view Frame::bytes() const {
   return {static_cast<const char*>(zmq_msg_data(&message_->message)), zmq_msg_size(&message_->message)};
+}
+
+Connection Frame::source() const {
+  const int descriptor = zmq_msg_get(&message_->message, ZMQ_SRCFD);
+  return {descriptor, descriptor < 0 ? std::string() : address_at_the_other_end(descriptor)};
 }
 
 Socket::Socket(Socket&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -103,7 +121,7 @@ void Socket::discard_rest(Frame& frame) {
 
 Sent Socket::send_owned(std::string&& frame, const Unsent& unsent) {
   auto* owned = new OwnedFrame{std::move(frame), unsent};
-  if (unsent != nullptr) unsent->fetch_add(owned->bytes.size(), std::memory_order_relaxed);
+  if (unsent != nullptr) unsent->add(owned->bytes.size());
   zmq_msg_t message;
   if (zmq_msg_init_data(&message, owned->bytes.data(), owned->bytes.size(), free_frame, owned) != 0) {
     delete owned;
@@ -114,7 +132,7 @@ Sent Socket::send_owned(std::string&& frame, const Unsent& unsent) {
     if (errno == EINTR) continue;
     const int error = errno;
     frame = std::move(owned->bytes);  // given back: nothing was sent
-    if (unsent != nullptr) unsent->fetch_sub(frame.size(), std::memory_order_relaxed);
+    if (unsent != nullptr) unsent->remove(frame.size());
     owned->unsent = nullptr;
     zmq_msg_close(&message);
     RC_ASSERT(error == EAGAIN || error == EHOSTUNREACH);

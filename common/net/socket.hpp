@@ -31,6 +31,17 @@ class Context {
   void* handle_;
 };
 
+// The TCP connection that a frame came by. libzmq has no call that ends one connection of a ROUTER socket, and what
+// waits in it for a peer that does not read is only freed when the connection ends.
+struct Connection {
+  int descriptor = -1;  // libzmq's; -1: not known
+  std::string peer;     // the address at its other end, as getpeername gives it
+
+  // Shuts it down, in both directions; libzmq does the rest. Nothing happens if the descriptor has become another's
+  // meanwhile: then the address at the other end is another one.
+  void end() const;
+};
+
 // A received frame; its bytes live as long as it does.
 class Frame {
  public:
@@ -39,6 +50,7 @@ class Frame {
   Frame(Frame&& other) noexcept;
   Frame& operator=(Frame&& other) noexcept;
   std::string_view bytes() const;
+  Connection source() const;  // of a frame that was received
 
  private:
   friend class Socket;
@@ -65,9 +77,28 @@ struct SocketOptions {
   std::int64_t message_bytes_max = std::int64_t{32} << 20;  // a peer that sends more is disconnected
 };
 
-// Bytes of frames that were given to the socket and that it has not passed on to the system yet. A high-water mark
-// counts messages of any size; whoever must bound memory counts bytes. Changed by libzmq's I/O thread too.
-using Unsent = std::shared_ptr<std::atomic<std::size_t>>;
+// Bytes of frames that were given to the socket and that it has not passed on to the system yet: of one peer, and, in
+// the counter that several share, of all of them. A high-water mark counts messages of any size; whoever must bound
+// memory counts bytes. Changed by libzmq's I/O thread too.
+class UnsentBytes {
+ public:
+  using Total = std::shared_ptr<std::atomic<std::size_t>>;
+  explicit UnsentBytes(Total total = nullptr) : total_(std::move(total)) {}
+  void add(std::size_t bytes) {
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    if (total_ != nullptr) total_->fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void remove(std::size_t bytes) {
+    bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (total_ != nullptr) total_->fetch_sub(bytes, std::memory_order_relaxed);
+  }
+  std::size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::size_t> bytes_{0};
+  Total total_;
+};
+using Unsent = std::shared_ptr<UnsentBytes>;
 
 class Socket {
  public:

@@ -444,6 +444,19 @@ def test_what_is_kept_for_a_client_that_never_reads_is_bounded(cluster: Cluster)
         assert _rss_megabytes(cluster.main.pid) < before + 450
 
 
+def test_what_is_kept_for_many_clients_that_never_read_is_bounded_together(cluster: Cluster) -> None:
+    """Each of them keeps within what one may have. They are cut, in the socket too, and all others are served."""
+    task_id = cluster.submit("echo", "x" * 1_000_000)
+    assert cluster.wait(task_id).success
+    before = _rss_megabytes(cluster.main.pid)
+    with contextlib.ExitStack() as silent:
+        for _ in range(24):
+            silent.enter_context(_silent(cluster, task_id, answers=60))
+            assert _rss_megabytes(cluster.main.pid) < before + 450
+        assert "bytes wait for all peers that do not read" in cluster.main.log()
+        assert cluster.run("echo", "meanwhile").success
+
+
 def test_a_client_that_never_reads_holds_up_nobody(cluster: Cluster) -> None:
     task_id = cluster.submit("echo", "x" * 1_000)
     assert cluster.wait(task_id).success

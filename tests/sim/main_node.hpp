@@ -44,6 +44,7 @@ class MainNode final : public service::Transport {
   const core::Scheduler& scheduler() const { return broker_->scheduler(); }
 
   net::Received receive(std::string& peer, std::string_view& frame) override;
+  net::Connection source() const override { return {}; }
   net::Sent send(std::string_view peer, std::string&& frame, const net::Unsent& unsent) override;
 
  private:

@@ -23,6 +23,7 @@ class Wire final : public Transport {
     frame = current_;
     return net::Received::Message;
   }
+  net::Connection source() const override { return {}; }
   net::Sent send(std::string_view peer, std::string&& frame, const net::Unsent& /*unsent*/) override {
     out.emplace_back(peer, std::move(frame));
     return net::Sent::Yes;
