@@ -72,6 +72,7 @@ struct HostLoss {
   std::string logs{};    // of `running`, and its latest checkpoint
   std::string checkpoint{};
   std::string plugin{};  // what it was, as in results
+  std::string met{};     // limits of its control group that it had met, in words; empty: none
 };
 
 // Results that a former process of this worker had not got acknowledged, as they lie on its disk.

@@ -237,7 +237,8 @@ void Core::on_host_lost(SlotIndex index, const HostLoss& loss, TimePoint now, Ef
         ending = Ending(Outcome::Cancelled, {}, now - began);
       } else if (attempt.overdue) {
         ending.outcome = Outcome::Timeout;
-        ending.error_message = out.texts.emplace_back(timeout_text(attempt, "; it went on and was killed"));
+        const std::string met = loss.met.empty() ? "" : "; " + loss.met;
+        ending.error_message = out.texts.emplace_back(timeout_text(attempt, "; it went on and was killed" + met));
       } else if (slot.never_began) {
         ending.error_message = "the handler process did not begin with it in time and was killed";
       } else if (killed) {  // by us, for another one that ended at that moment

@@ -26,7 +26,26 @@ std::string describe_exit(int status) {
   return "exit status " + std::to_string(WEXITSTATUS(status));
 }
 
-std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::Limits& limits) {
+bool is_out_of_memory(int status, const cgroup::Use& group) {
+  return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && group.oom_kills > 0;
+}
+
+std::string describe_met(int status, const cgroup::Use& group) {
+  if (is_out_of_memory(status, group)) {
+    return group.limit_kills > 0 ? "the memory limit of " + size_text(group.limits.memory_bytes) +
+                                       " of all its processes together was hit"
+                                 : "the machine, or a control group above the worker's, is out of memory";
+  }
+  if (group.processes_refused == 0) return {};
+  return "its host was refused " + std::to_string(group.processes_refused) + " processes beyond the limit of " +
+         std::to_string(group.limits.processes);
+}
+
+std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::Limits& limits,
+                           const cgroup::Use& group) {
+  const std::string met = describe_met(status, group);
+  const std::string use = "; " + describe_use(peak_bytes, group);
+  if (is_out_of_memory(status, group)) return "killed by the kernel: " + met + use;
   std::string out = describe_exit(status);
   const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
   if (signal == SIGXFSZ) {
@@ -38,10 +57,14 @@ std::string describe_death(int status, std::uint64_t peak_bytes, const sandbox::
   } else if (signal == SIGKILL) {
     out += ", which may have been the kernel, out of memory";
   }
-  return out + "; " + describe_peak(peak_bytes);
+  return out + use + (met.empty() ? "" : "; " + met);
 }
 
-std::string describe_peak(std::uint64_t bytes) { return "peak memory " + size_text(bytes); }
+std::string describe_use(std::uint64_t peak_bytes, const cgroup::Use& group) {
+  std::string out = "peak memory " + size_text(peak_bytes);
+  if (group.peak_bytes > 0) out += ", " + size_text(group.peak_bytes) + " of all its processes and files";
+  return out;
+}
 
 void OutputTail::add(std::string_view bytes) {
   if (bytes.size() > kTailBytes) bytes.remove_prefix(bytes.size() - kTailBytes);

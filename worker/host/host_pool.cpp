@@ -231,9 +231,9 @@ void HostPool::reap() {
     hosts_.erase(hosts_.begin() + static_cast<std::ptrdiff_t>(i));
     if (gone->slot != UINT32_MAX && (gone->process->unanswered() > 0 || gone->process->broken())) {
       HostProcess::LastWords last = gone->process->last_words();
-      events_.on_host_lost(gone->slot,
-                           {gone->process->running(), gone->process->reason(), gone->process->output_text(),
-                            std::move(last.logs), std::move(last.checkpoint), gone->process->plugin()->identity});
+      events_.on_host_lost(gone->slot, {gone->process->running(), gone->process->reason(), gone->process->output_text(),
+                                        std::move(last.logs), std::move(last.checkpoint),
+                                        gone->process->plugin()->identity, gone->process->met()});
     } else if (gone->slot != UINT32_MAX && gone->kill_ordered) {
       // Killed for an attempt that was answered at that very moment: whoever ordered it waits for the end.
       events_.on_host_lost(gone->slot, {0, gone->process->reason(), {}});

@@ -20,6 +20,7 @@ struct Loss {
   std::string logs{};        // of what ran: as the protocol has them; empty: none
   std::string checkpoint{};  // its latest; empty: none
   std::string plugin{};      // its identity, as in results; empty: no host came about
+  std::string met{};         // limits of its control group that it had met; empty: none
 };
 
 // Where things of hosts go. Called from within HostPool::poll() and take_back() only.

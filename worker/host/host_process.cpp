@@ -35,14 +35,17 @@ void append(std::string& out, const Header& header) {
   out.append(reinterpret_cast<const char*>(&header), sizeof header);
 }
 
+int group_of(sandbox::Seat& seat) { return seat.group() == nullptr ? -1 : seat.group()->descriptor(); }
+
 }  // namespace
 
 Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& program, PluginPtr plugin,
                                                         const std::string& encoded_setup, sandbox::Seat seat) {
   Result<PageMapping> page = PageMapping::create();
   if (!page.ok()) return page.error();
-  Result<Spawned> spawned = spawn_host(program, {"--run", plugin->image.file()},
-                                       {page.value().descriptor(), plugin->image.descriptor(), seat.lock()});
+  Result<Spawned> spawned =
+      spawn_host(program, {"--run", plugin->image.file()},
+                 {page.value().descriptor(), plugin->image.descriptor(), seat.lock(), group_of(seat)});
   if (!spawned.ok()) return spawned.error();
   page.value().close_descriptor();
   const std::string policy = sandbox::encode(seat.policy());
@@ -298,14 +301,21 @@ bool HostProcess::reap() {
   HostReport report;
   const bool reported = read(report_.get(), &report, sizeof report) == static_cast<ssize_t>(sizeof report);
   unsupervised_ = !reported && WIFSIGNALED(status);
+  cgroup::Use used;
+  if (cgroup::Group* group = seat_.group()) {
+    if (unsupervised_) group->end();
+    used = group->use();
+    met_ = describe_met(report.status, used);
+  }
   if (broken_) {
     reason_ = "handler process wrote over its own memory and was killed";
-  } else if (killed_by_us_ && reported && WIFSIGNALED(report.status) && WTERMSIG(report.status) == SIGKILL) {
-    reason_ = "handler process was killed by the worker (SIGKILL); " + describe_peak(report.peak_bytes);
+  } else if (killed_by_us_ && reported && report.status == SIGKILL && !is_out_of_memory(report.status, used)) {
+    reason_ = "handler process was killed by the worker (SIGKILL); " + describe_use(report.peak_bytes, used);
+    if (!met_.empty()) reason_ += "; " + met_;
   } else {
     reason_ = "handler process died: ";
-    reason_ +=
-        reported ? describe_death(report.status, report.peak_bytes, seat_.policy().limits) : describe_exit(status);
+    reason_ += reported ? describe_death(report.status, report.peak_bytes, seat_.policy().limits, used)
+                        : describe_exit(status);
   }
   return true;
 }

@@ -114,6 +114,7 @@ class HostProcess {
   // True once the process is gone and with it all that it had started; then reason() says how.
   bool reap();
   const std::string& reason() const { return reason_; }
+  const std::string& met() const { return met_; }  // as Loss::met
   // After reap(): its supervisor was killed, so that what it had started may be left, and is ours to end.
   bool unsupervised() const { return unsupervised_; }
   std::string output_text() const { return tail_.text(); }
@@ -149,6 +150,7 @@ class HostProcess {
   AttemptResult result_;
   OutputTail tail_;
   std::string reason_;
+  std::string met_;
   std::uint64_t last_sequence_ = 0;
   std::uint64_t taken_back_ = 0;     // nothing up to this sequence was to be begun any more
   std::int64_t given_since_ns_ = 0;  // when it was given work while it had none

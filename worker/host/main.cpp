@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
   retire::sandbox::Policy policy;
   if (!read_message(kSocketFd, kPolicyBytesMax, encoded) || !retire::sandbox::decode(encoded, policy)) return 1;
   // Processes that handlers start do not inherit these.
-  for (const int descriptor : {kSocketFd, kReportFd, kUserLockFd}) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  for (const int descriptor : {kSocketFd, kReportFd, kUserLockFd, kGroupFd}) fcntl(descriptor, F_SETFD, FD_CLOEXEC);
   fcntl(kPluginFd, F_SETFD, FD_CLOEXEC);
   supervise(policy, kReportFd, argv[argc - 1], [&](const retire::sandbox::Policy& here) {
     if (mode == "--check") return check(here);

@@ -28,7 +28,10 @@ Result<Said> run_once(const std::string& program, std::vector<std::string> argum
                       const OneShotOptions& options) {
   Result<sandbox::Seat> seat = seats.take(options.terms);
   if (!seat.ok()) return seat.error();
-  Result<Spawned> started = spawn_host(program, std::move(arguments), {-1, options.plugin, seat.value().lock()});
+  cgroup::Group* const group = seat.value().group();
+  Result<Spawned> started =
+      spawn_host(program, std::move(arguments),
+                 {-1, options.plugin, seat.value().lock(), group == nullptr ? -1 : group->descriptor()});
   if (!started.ok()) return started.error();
   const Spawned host = std::move(started).value();
   std::string unsent;
@@ -84,8 +87,10 @@ Result<Said> run_once(const std::string& program, std::vector<std::string> argum
   }
   HostReport report;
   const bool reported = read(host.report.get(), &report, sizeof report) == static_cast<ssize_t>(sizeof report);
-  said.how_it_ended =
-      reported ? describe_death(report.status, report.peak_bytes, seat.value().policy().limits) : describe_exit(status);
+  if (!reported && group != nullptr) group->end();
+  said.how_it_ended = reported ? describe_death(report.status, report.peak_bytes, seat.value().policy().limits,
+                                                group == nullptr ? cgroup::Use{} : group->use())
+                               : describe_exit(status);
   const std::string text = tail.text();
   const std::size_t line = text.rfind('\n');
   said.last_line = line == std::string::npos ? text : text.substr(line + 1);

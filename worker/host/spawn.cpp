@@ -114,9 +114,9 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
   posix_spawn_file_actions_adddup2(&actions.files, printed.get(), STDERR_FILENO);
   posix_spawn_file_actions_adddup2(&actions.files, theirs.get(), kSocketFd);
   posix_spawn_file_actions_adddup2(&actions.files, reported.get(), kReportFd);
-  std::array<Fd, 3> copies;
+  std::array<Fd, 4> copies;
   const std::array given{std::pair{inherited.page, kPageFd}, std::pair{inherited.plugin, kPluginFd},
-                         std::pair{inherited.user_lock, kUserLockFd}};
+                         std::pair{inherited.user_lock, kUserLockFd}, std::pair{inherited.group, kGroupFd}};
   for (std::size_t i = 0; i < given.size(); ++i) {
     const auto [from, as] = given.at(i);
     if (from < 0) {
@@ -127,7 +127,7 @@ Result<Spawned> spawn_host(const std::string& program, std::vector<std::string> 
     if (copies.at(i).get() < 0) return failed("descriptors for a handler process", errno);
     posix_spawn_file_actions_adddup2(&actions.files, copies.at(i).get(), as);
   }
-  posix_spawn_file_actions_addclosefrom_np(&actions.files, kUserLockFd + 1);
+  posix_spawn_file_actions_addclosefrom_np(&actions.files, kLastFd + 1);
   sigset_t none;
   sigset_t all;
   sigemptyset(&none);

@@ -42,6 +42,7 @@ struct Inherited {
   int page = -1;
   int plugin = -1;
   int user_lock = -1;
+  int group = -1;
 };
 
 // Runs `program` with `arguments` (without the program's name). Its parent process number is added as the last

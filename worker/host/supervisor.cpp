@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "worker/cgroup/files.hpp"
+#include "worker/cgroup/member.hpp"
 #include "worker/host/wire.hpp"
 #include "worker/sandbox/enter.hpp"
 #include "worker/sandbox/ipc.hpp"
@@ -86,6 +88,7 @@ class Supervisor {
   }
   // The host goes first and is waited for by itself, as only its end is told of.
   void end_all() {
+    if (policy_.in_group) cgroup::kill_all(kGroupFd);  // in one step, however many they are
     if (!ended_) {
       kill(host_, SIGKILL);
       int status = 0;
@@ -121,6 +124,16 @@ class Supervisor {
   std::uint64_t peak_kib_ = 0;
 };
 
+// The supervisor stays outside, to see how what is inside ends.
+Status find_group(const sandbox::Policy& policy) {
+  if (policy.in_group) {
+    const Status joined = cgroup::join(kGroupFd);
+    close(kGroupFd);
+    if (!joined.ok()) return joined;
+  }
+  return policy.level == sandbox::Level::Strict ? cgroup::hide_others(policy.in_group) : ok_status();
+}
+
 [[noreturn]] void be_host(const sandbox::Policy& policy, pid_t parent, const sigset_t& signals,
                           const std::function<int(const sandbox::Policy&)>& body) {
   setsid();
@@ -128,6 +141,10 @@ class Supervisor {
   prctl(PR_SET_DUMPABLE, 1);
   close(kReportFd);
   close(kUserLockFd);
+  if (const Status joined = find_group(policy); !joined.ok()) {
+    say(joined.error());
+    std::_Exit(kExitSandbox);
+  }
   if (const Status entered = sandbox::enter(policy); !entered.ok()) {
     say(entered.error());
     std::_Exit(kExitSandbox);

@@ -22,6 +22,8 @@ constexpr int kPluginFd = 5;  // the image of the plugin's file
 constexpr const char* kPluginFdPath = "/proc/self/fd/5";
 constexpr int kReportFd = 6;    // the supervisor's, not the host's
 constexpr int kUserLockFd = 7;  // as well: holds the user that the host runs as
+constexpr int kGroupFd = 8;     // as well: the directory of the control group that the host is to join
+constexpr int kLastFd = kGroupFd;
 
 constexpr std::uint32_t kPolicyBytesMax = 1u << 20;
 

@@ -15,7 +15,8 @@
 namespace retire::sandbox {
 namespace {
 
-constexpr const char* kHidden[] = {"/tmp", "/var/tmp", "/dev", "/run", "/home", "/root", "/mnt", "/media", "/srv"};
+constexpr const char* kHidden[] = {"/tmp",  "/var/tmp", "/dev",   "/run", "/home",
+                                   "/root", "/mnt",     "/media", "/srv", "/sys/fs/cgroup"};
 constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
 constexpr const char* kScratchAt[] = {"/tmp", "/var/tmp", "/dev/shm"};
 
@@ -127,7 +128,7 @@ Error no_user_namespace() {
 }  // namespace
 
 Status leave_namespaces(const Policy& policy) {
-  int wanted = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+  int wanted = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
   if (!policy.network) wanted |= CLONE_NEWNET;
   const uid_t user = geteuid();
   const gid_t group = getegid();

@@ -7,13 +7,14 @@
 namespace retire::sandbox {
 
 // Takes the calling process, which has one thread, into new namespaces: mounts, process IDs (for its next child, which
-// is number 1 there), IPC, host name, control groups, and network unless Policy::network. Not as root, in a user
+// is number 1 there), IPC, host name, and network unless Policy::network. Not as root, in a user
 // namespace too. Errors: Io, naming what the kernel did not allow.
 Status leave_namespaces(const Policy& policy);
 
-// In that child: everything read-only; /tmp, /var/tmp and /dev/shm are the scratch directory; homes, /run, /mnt, /media
-// and /srv are empty; /dev has six devices; /proc shows this namespace. Policy::writable stay where they are. Sets
-// `policy.scratch` to where it is now. In a chroot too, whose root is no mount, if /proc is mounted there. Errors: Io.
+// In that child: everything read-only; /tmp, /var/tmp and /dev/shm are the scratch directory; homes, /run, /mnt,
+// /media, /srv and the control groups are empty; /dev has six devices; /proc shows this namespace. Policy::writable
+// stay where they are. Sets `policy.scratch` to where it is now. In a chroot too, whose root is no mount, if /proc is
+// mounted there. Errors: Io.
 Status arrange_mounts(Policy& policy);
 
 }  // namespace retire::sandbox

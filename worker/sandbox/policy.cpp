@@ -14,6 +14,7 @@ struct Fixed {
   Level level = Level::Off;
   bool own_user = false;
   bool filter = false;
+  bool in_group = false;
   bool network = false;
   bool subprocess = false;
 };
@@ -45,10 +46,9 @@ Limits tighter(const Limits& one, const Limits& other) {
 }
 
 std::string encode(const Policy& policy) {
-  const Fixed fixed{
-      policy.limits,    policy.user,     policy.group,  static_cast<std::uint32_t>(policy.writable.size()),
-      policy.level,     policy.own_user, policy.filter, policy.network,
-      policy.subprocess};
+  const Fixed fixed{policy.limits,  policy.user,      policy.group,  static_cast<std::uint32_t>(policy.writable.size()),
+                    policy.level,   policy.own_user,  policy.filter, policy.in_group,
+                    policy.network, policy.subprocess};
   std::string out(reinterpret_cast<const char*>(&fixed), sizeof fixed);
   append(out, policy.scratch);
   for (const std::string& path : policy.writable) append(out, path);
@@ -60,7 +60,7 @@ bool decode(std::string_view bytes, Policy& out) {
   if (bytes.size() < sizeof fixed) return false;
   std::memcpy(&fixed, bytes.data(), sizeof fixed);
   bytes.remove_prefix(sizeof fixed);
-  out = {fixed.level,      fixed.user, fixed.group, fixed.own_user, fixed.filter, fixed.network,
+  out = {fixed.level,      fixed.user, fixed.group, fixed.own_user, fixed.filter, fixed.in_group, fixed.network,
          fixed.subprocess, {},         {},          fixed.limits};
   if (!take(bytes, out.scratch)) return false;
   for (std::uint32_t i = 0; i < fixed.writable; ++i) {

@@ -40,6 +40,7 @@ struct Policy {
   gid_t group = kNoUser;
   bool own_user = false;              // nobody else runs as `user`: what runs as it belongs to this host
   bool filter = true;                 // the filter of system calls; false where the kernel has none
+  bool in_group = false;              // it is to join the control group that was opened for it
   bool network = true;                // at Level::Strict: whether it shares the machine's network
   bool subprocess = true;             // at Level::Strict: whether it may start programs and processes
   std::string scratch;                // a directory of its own, absolute; empty: none

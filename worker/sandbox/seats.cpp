@@ -200,6 +200,15 @@ Result<Seat> Seats::take(const Terms& terms) {
       policy.own_user = true;
     }
   }
+  std::optional<cgroup::Group> group;
+  if (config_.groups != nullptr && config_.level != Level::Off) {
+    Result<cgroup::Group> made = config_.groups->make({policy.limits.memory_bytes, policy.limits.processes});
+    if (!made.ok()) return made.error();
+    group.emplace(std::move(made).value());
+    policy.in_group = true;
+    // So that it is the group that refuses, and counts it.
+    if (config_.groups->controllers().pids && policy.limits.processes > 0) ++policy.limits.processes;
+  }
   // Where a user is shared, what it has already must not count against the first host that starts.
   if (config_.level != Level::Off && !policy.own_user) {
     policy.limits.processes += tasks_of(policy.user == kNoUser ? getuid() : policy.user);
@@ -210,7 +219,7 @@ Result<Seat> Seats::take(const Terms& terms) {
     return Error{ErrorCode::Io, "scratch directory " + policy.scratch + ": " + std::strerror(errno)};
   }
   place.taken = true;
-  return Seat(shared_from_this(), index, place.lock, std::move(policy));
+  return Seat(shared_from_this(), index, place.lock, std::move(policy), std::move(group));
 }
 
 }  // namespace retire::sandbox

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/base/result.hpp"
+#include "worker/cgroup/groups.hpp"
 #include "worker/sandbox/policy.hpp"
 
 namespace retire::sandbox {
@@ -25,7 +26,8 @@ struct SeatsConfig {
   // As root and not Level::Off: this user for all seats; none: one for each.
   std::optional<uid_t> run_as;
   gid_t run_as_group = kNoUser;
-  std::string temporary = "/tmp";  // where the directory of scratch directories is made
+  std::string temporary = "/tmp";          // where the directory of scratch directories is made
+  std::shared_ptr<cgroup::Groups> groups;  // in which each seat has its own; null: none
 };
 
 class Seats;
@@ -34,22 +36,29 @@ class Seats;
 class Seat {
  public:
   Seat(Seat&& other) noexcept
-      : seats_(std::move(other.seats_)), index_(other.index_), lock_(other.lock_), policy_(std::move(other.policy_)) {}
+      : seats_(std::move(other.seats_)),
+        index_(other.index_),
+        lock_(other.lock_),
+        policy_(std::move(other.policy_)),
+        group_(std::move(other.group_)) {}
   Seat& operator=(Seat&&) = delete;
   ~Seat();
 
   const Policy& policy() const { return policy_; }
   // To be inherited by the host's supervisor, so that the user stays taken as long as it lives; -1: none.
   int lock() const { return lock_; }
+  // Which all that the host starts is born in; null: there are none.
+  cgroup::Group* group() { return group_ ? &*group_ : nullptr; }
 
  private:
   friend class Seats;
-  Seat(std::shared_ptr<Seats> seats, std::size_t index, int lock, Policy policy)
-      : seats_(std::move(seats)), index_(index), lock_(lock), policy_(std::move(policy)) {}
+  Seat(std::shared_ptr<Seats> seats, std::size_t index, int lock, Policy policy, std::optional<cgroup::Group> group)
+      : seats_(std::move(seats)), index_(index), lock_(lock), policy_(std::move(policy)), group_(std::move(group)) {}
   std::shared_ptr<Seats> seats_;
   std::size_t index_;
   int lock_;
   Policy policy_;
+  std::optional<cgroup::Group> group_;
 };
 
 class Seats : public std::enable_shared_from_this<Seats> {
@@ -60,9 +69,9 @@ class Seats : public std::enable_shared_from_this<Seats> {
   Seats& operator=(const Seats&) = delete;
 
   const SeatsConfig& config() const { return config_; }
-  // A free seat, with its scratch directory empty and there. At Level::Strict without the network and without other
-  // processes, unless the terms ask for them; with the tighter of the worker's limits and theirs. Errors: Io,
-  // Configuration when no user is free.
+  // A free seat, with its scratch directory empty and there, and its control group. At Level::Strict without the
+  // network and without other processes, unless the terms ask for them; with the tighter of the worker's limits and
+  // theirs. Errors: Io, Configuration when no user is free.
   Result<Seat> take(const Terms& terms = {});
 
  private:

@@ -196,8 +196,8 @@ void Agent::on_results_end() { apply(); }
 
 void Agent::on_host_lost(std::uint32_t slot, const host::Loss& loss) {
   logging::info("slot={} {}", slot, loss.reason);
-  const HostLoss told{loss.running, loss.reason,     loss.output,
-                      loss.logs,    loss.checkpoint, loss.plugin};  // until its effects are done
+  const HostLoss told{loss.running,    loss.reason, loss.output, loss.logs,
+                      loss.checkpoint, loss.plugin, loss.met};  // until its effects are done
   core_.on_host_lost(slot, told, now_, effects_);
   apply();
 }

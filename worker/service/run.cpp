@@ -138,6 +138,7 @@ Exit run(const Options& options, const config::Parsed& parsed) {
     if (!kept.ok()) return fail(kept.error());
   }
   logging::info("sandbox {}", device.sandboxing.summary);
+  for (const std::string& line : device.sandboxing.notes) logging::info("{}", line);
   for (const std::string& line : device.sandboxing.warnings) logging::warn("{}", line);
   for (const std::string& line : device.offers.refused) logging::warn("{}", line);
   for (const std::string& line : device.offers.notes) logging::warn("{}", line);

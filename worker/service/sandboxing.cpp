@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "worker/cgroup/place.hpp"
 #include "worker/host/sandbox_check.hpp"
 
 namespace retire::worker {
@@ -65,6 +66,28 @@ bool others_can_reach(const std::filesystem::path& directory) {
   return true;  // it is not there, which is said when it is used
 }
 
+// Null with a note where there are none for us, which is no fault.
+std::shared_ptr<cgroup::Groups> find_groups(std::vector<std::string>& notes) {
+  const Result<cgroup::Place> place = cgroup::find_place(cgroup::surroundings());
+  Result<std::shared_ptr<cgroup::Groups>> groups =
+      place.ok() ? cgroup::Groups::open(place.value()) : Result<std::shared_ptr<cgroup::Groups>>(place.error());
+  if (groups.ok()) return std::move(groups).value();
+  notes.push_back("control groups are not used: " + groups.error().detail);
+  return nullptr;
+}
+
+// Once more without control groups where it is they that cannot be had after all.
+Result<host::SandboxCheck> check(const std::string& handler_host, sandbox::SeatsConfig& config, Sandboxing& out) {
+  out.seats = sandbox::Seats::make(config);
+  Result<host::SandboxCheck> first = host::check_sandbox(handler_host, *out.seats);
+  const std::string why = first.ok() ? first.value().failed : first.error().detail;
+  if (config.groups == nullptr || why.find("control group") == std::string::npos) return first;
+  out.notes.push_back("control groups are not used: " + why);
+  config.groups = nullptr;
+  out.seats = sandbox::Seats::make(config);
+  return host::check_sandbox(handler_host, *out.seats);
+}
+
 }  // namespace
 
 Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& device, const std::string& handler_host) {
@@ -94,17 +117,17 @@ Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& de
   }
 
   Sandboxing out;
-  out.seats = sandbox::Seats::make(config);
-  Result<host::SandboxCheck> check = host::check_sandbox(handler_host, *out.seats);
-  if (!check.ok()) return check.error();
+  if (config.level != sandbox::Level::Off) config.groups = find_groups(out.notes);
+  Result<host::SandboxCheck> checked = check(handler_host, config, out);
+  if (!checked.ok()) return checked.error();
   if (config.level == sandbox::Level::Off) {
     out.summary = geteuid() == 0 ? "off: handlers run as root and may do anything"
                                  : "off: handlers may do whatever the worker's user may";
     return out;
   }
-  const auto has_all = [&] { return check.value().achieved == config.level; };
+  const auto has_all = [&] { return checked.value().achieved == config.level; };
   const auto why_not = [&] {
-    return check.value().failed.empty() ? joined(check.value().missing) : check.value().failed;
+    return checked.value().failed.empty() ? joined(checked.value().missing) : checked.value().failed;
   };
   if (config.level == sandbox::Level::Strict && !has_all()) {
     return wrong("--sandbox strict cannot be had here: " + why_not() + "; --sandbox basic asks for less");
@@ -112,21 +135,23 @@ Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& de
   if (!has_all() && config.filter &&
       why_not().find("seccomp") != std::string::npos) {  // the rest is better than nothing
     config.filter = false;
-    out.seats = sandbox::Seats::make(config);
-    check = host::check_sandbox(handler_host, *out.seats);
-    if (!check.ok()) return check.error();
+    checked = check(handler_host, config, out);
+    if (!checked.ok()) return checked.error();
   }
-  if (!check.value().failed.empty()) {
-    return wrong("--sandbox basic cannot be had here: " + check.value().failed + "; --sandbox off asks for nothing");
+  if (!checked.value().failed.empty()) {
+    return wrong("--sandbox basic cannot be had here: " + checked.value().failed + "; --sandbox off asks for nothing");
   }
-  if (std::any_of(check.value().missing.begin(), check.value().missing.end(),
+  if (std::any_of(checked.value().missing.begin(), checked.value().missing.end(),
                   [](const std::string& line) { return line.starts_with("scratch:"); })) {
     return wrong("--sandbox basic cannot be had here: " + why_not() + "; name another place with TMPDIR");
   }
   if (!moved.empty()) out.warnings.push_back(moved);
-  out.achieved = isolation_of(check.value().achieved);
-  out.summary = std::string(to_string(out.achieved)) + ": " + joined(check.value().works);
-  for (const std::string& missing : check.value().missing) out.warnings.push_back("sandbox lacks " + missing);
+  out.achieved = isolation_of(checked.value().achieved);
+  out.summary = std::string(to_string(out.achieved)) + ": " + joined(checked.value().works);
+  if (config.groups != nullptr) {
+    out.summary += ", control groups (" + joined(cgroup::names(config.groups->controllers())) + ")";
+  }
+  for (const std::string& missing : checked.value().missing) out.warnings.push_back("sandbox lacks " + missing);
   if (config.run_as) {
     out.warnings.push_back(
         "--run-as " + options.run_as +

@@ -16,6 +16,7 @@ struct Sandboxing {
   std::shared_ptr<sandbox::Seats> seats;
   Isolation achieved = Isolation::Off;  // tried, not assumed
   std::string summary;                  // one line for people
+  std::vector<std::string> notes;       // what is not had and need not be
   std::vector<std::string> warnings;
 };
 

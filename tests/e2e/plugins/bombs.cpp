@@ -2,6 +2,7 @@
 // may start no process at --sandbox strict; the same bombs, as "quiet_bomb".
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,24 @@ void fill_memory() {
   }
 }
 
+void touch_memory(std::size_t bytes, int kind) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, kind | MAP_ANONYMOUS, -1, 0);
+  if (memory != MAP_FAILED) std::memset(memory, 1, bytes);
+}
+
+// Each process is within the limit of one.
+[[noreturn]] void fill_memory_together() {
+  for (int i = 0; i < 6; ++i) {
+    if (fork() != 0) continue;
+    touch_memory(std::size_t{100} << 20, MAP_PRIVATE);
+    stay();
+  }
+  stay();
+}
+
+// Which RLIMIT_DATA does not count.
+void fill_shared_memory() { touch_memory(std::size_t{600} << 20, MAP_SHARED); }
+
 void start_threads() {
   try {
     for (;;) std::thread([] { stay(); }).detach();
@@ -106,6 +125,8 @@ int explode(const std::string& how, const rc_context* context) {
   if (how == "daemon" || how == "daemon_crash") daemonise();
   if (how == "daemon_crash") std::abort();
   if (how == "memory") fill_memory();
+  if (how == "memory_together") fill_memory_together();
+  if (how == "memory_shared") fill_shared_memory();
   if (how == "threads") start_threads();
   if (how == "descriptors") open_descriptors();
   if (how == "forks") fork_for_ever();

@@ -27,6 +27,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <map>
 #include <retire_cluster/plugin.hpp>
@@ -125,6 +126,29 @@ bool measures_kernel() {
   return calls(syscall(SYS_perf_event_open, &attributes, -1, 0, -1, 0));
 }
 
+// A file of the control group of this process, or of the top of them.
+std::string group_file(const std::string& name, bool of_top) {
+  const std::string unified = "/sys/fs/cgroup/unified";
+  std::string at = access(unified.c_str(), F_OK) == 0 ? unified : "/sys/fs/cgroup";
+  std::ifstream groups("/proc/self/cgroup");
+  for (std::string line; !of_top && std::getline(groups, line);) {
+    if (line.starts_with("0::")) at += line.substr(3);
+  }
+  return at + "/" + name;
+}
+bool leaves_group() {
+  const int file = open(group_file("cgroup.procs", true).c_str(), O_WRONLY | O_CLOEXEC);
+  return file >= 0 && write(file, "0", 1) == 1;
+}
+bool loosens_group() {
+  for (const char* name : {"memory.max", "pids.max", "cgroup.max.descendants"}) {
+    const std::string file = group_file(name, false);
+    if (opens(file, O_WRONLY) || chmod(file.c_str(), 0666) == 0) return true;
+    if (errno != ENOENT) return false;
+  }
+  return false;
+}
+
 std::vector<std::pair<std::string, Attempt>> ways(const Target& at) {
   const std::string agent = "/proc/" + std::to_string(at.agent);
   const std::string plugins = at.plugin.substr(0, at.plugin.rfind('/'));
@@ -159,7 +183,9 @@ std::vector<std::pair<std::string, Attempt>> ways(const Target& at) {
       {"open_sysrq", [] { return opens("/proc/sysrq-trigger", O_WRONLY); }},
       {"set_core_pattern", [] { return opens("/proc/sys/kernel/core_pattern", O_WRONLY); }},
       {"escape_oom_killer", [] { return opens("/proc/self/oom_score_adj", O_WRONLY); }},
-      {"make_cgroup", [] { return mkdir("/sys/fs/cgroup/retire-cluster-escape", 0700) == 0; }},
+      {"make_cgroup", [] { return mkdir(group_file("escape", false).c_str(), 0700) == 0; }},
+      {"leave_cgroup", leaves_group},
+      {"loosen_cgroup", loosens_group},
       {"mount", [] { return mount("none", ".", "tmpfs", 0, nullptr) == 0; }},
       {"unmount", [] { return umount2("/proc/sys/fs/binfmt_misc", MNT_EXPIRE) == 0; }},
       {"chroot", [] { return chroot(".") == 0; }},

@@ -188,8 +188,9 @@ class CoreHarness {
     turn();
   }
   void lost(SlotIndex slot, Sequence running, std::string reason = "handler process died: signal 11 (SIGSEGV)",
-            std::string logs = "", std::string checkpoint = "") {
-    const HostLoss loss{running, std::move(reason), "last words", std::move(logs), std::move(checkpoint)};
+            std::string logs = "", std::string checkpoint = "", std::string met = "") {
+    const HostLoss loss{running, std::move(reason), "last words", std::move(logs), std::move(checkpoint),
+                        {},      std::move(met)};
     core.on_host_lost(slot, loss, now, out);
     take();
     turn();

@@ -73,6 +73,20 @@ TEST(CoreHosts, TimeoutAsksThenKills) {
   EXPECT_EQ(h.given_attempts(), (Attempts{1, 2}));
 }
 
+TEST(CoreHosts, ATimeoutTellsOfTheLimitThatWasMet) {
+  CoreHarness h;
+  h.join();
+  h.assign({1}, {.timeout = 1s});
+  h.runs(0, h.given[0], h.now);
+  h.advance(10s);
+  h.lost(0, h.given[0].sequence, "killed", "", "", "its host was refused 9 processes beyond the limit of 64");
+  ASSERT_EQ(h.told.size(), 1u);
+  EXPECT_EQ(
+      h.told[0].message,
+      "no result within timeout_seconds 1; it went on and was killed; its host was refused 9 processes beyond the "
+      "limit of 64");
+}
+
 TEST(CoreHosts, TimeoutThatEndsWhenAsked) {
   CoreHarness h;
   h.join();

@@ -1,5 +1,6 @@
 // The parts of hosts that need no process.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
+#include <signal.h>
 
 #include <cstring>
 
@@ -45,6 +46,46 @@ TEST(OutputTail, KeepsTheLastLines) {
   EXPECT_LE(text.size(), 4096u);
   EXPECT_TRUE(text.ends_with("line 99999"));
   EXPECT_TRUE(text.starts_with("line "));
+}
+
+TEST(Death, NamesTheLimitThatWasMet) {
+  const sandbox::Limits limits{std::uint64_t{300} << 20, std::uint64_t{4} << 30, 0, 0, 60};
+  EXPECT_EQ(describe_death(SIGSEGV, 14u << 20, limits), "signal 11 (SIGSEGV); peak memory 14 MiB");
+  EXPECT_EQ(describe_death(3 << 8, 14u << 20, limits), "exit status 3; peak memory 14 MiB");
+  EXPECT_EQ(describe_death(SIGXFSZ, 0, limits),
+            "signal 25 (SIGXFSZ), at the limit of 4 GiB for a file; peak memory 0 MiB");
+  EXPECT_EQ(describe_death(SIGXCPU, 0, limits),
+            "signal 24 (SIGXCPU), at the limit of 60 s of processor time; peak memory 0 MiB");
+  EXPECT_EQ(describe_death(SIGABRT, 290u << 20, limits),
+            "signal 6 (SIGABRT), at the limit of 300 MiB of memory; peak memory 290 MiB");
+  EXPECT_EQ(describe_death(SIGKILL, 1u << 20, limits),
+            "signal 9 (SIGKILL), which may have been the kernel, out of memory; peak memory 1 MiB");
+}
+
+TEST(Death, NamesTheLimitOfAllProcessesTogether) {
+  cgroup::Use group;
+  group.limits = {std::uint64_t{300} << 20, 64};
+  group.peak_bytes = std::uint64_t{300} << 20;
+  EXPECT_EQ(describe_death(SIGSEGV, 14u << 20, {}, group),
+            "signal 11 (SIGSEGV); peak memory 14 MiB, 300 MiB of all its processes and files");
+  group.oom_kills = 5;
+  group.limit_kills = 1;
+  EXPECT_EQ(
+      describe_death(SIGKILL, 14u << 20, {}, group),
+      "killed by the kernel: the memory limit of 300 MiB of all its processes together was hit; peak memory 14 MiB, "
+      "300 MiB of all its processes and files");
+  group.limit_kills = 0;
+  EXPECT_THAT(describe_death(SIGKILL, 14u << 20, {}, group),
+              testing::HasSubstr("the machine, or a control group above"));
+}
+
+TEST(Death, TellsOfProcessesThatWereRefused) {
+  cgroup::Use group;
+  group.limits = {0, 64};
+  EXPECT_EQ(describe_met(SIGKILL, group), "");
+  group.processes_refused = 12;
+  EXPECT_EQ(describe_met(SIGKILL, group), "its host was refused 12 processes beyond the limit of 64");
+  EXPECT_THAT(describe_death(SIGSEGV, 0, {}, group), testing::HasSubstr("; its host was refused 12 processes"));
 }
 
 TEST(LogBuffer, KeepsWithinTheLimitsAndSaysSo) {
