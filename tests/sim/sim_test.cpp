@@ -2,6 +2,7 @@
 // decides each delay, loss, duplicate and crash. With faults on, an auditor of its own mind checks every turn of main;
 // then the world is healed, and everything owed must arrive.
 //   Replay one run: SIM_SEED=42. More: SIM_RUNS=100000. From another seed on: SIM_FIRST=1000000.
+// Of fewer than 200 runs it is not asked that they reach every rare path.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -19,6 +20,9 @@ std::uint64_t number(const char* variable, std::uint64_t otherwise) {
   const char* text = std::getenv(variable);
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
+
+// So many runs reach every rare path; fewer may miss one.
+constexpr std::uint64_t kRunsForRarePaths = 200;
 
 volatile std::uint64_t running_seed = 0;
 
@@ -40,7 +44,7 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
   Marks marks;
   const std::uint64_t one = number("SIM_SEED", 0);
   const std::uint64_t first = one != 0 ? one : number("SIM_FIRST", 1);
-  const std::uint64_t runs = one != 0 ? 1 : number("SIM_RUNS", 200);
+  const std::uint64_t runs = one != 0 ? 1 : number("SIM_RUNS", kRunsForRarePaths);
   for (std::uint64_t seed = first; seed < first + runs; ++seed) {
     SCOPED_TRACE("SIM_SEED=" + std::to_string(seed));
     running_seed = seed;
@@ -51,7 +55,12 @@ TEST_F(Simulation, EveryTaskEndsOnceAndEveryRuleHolds) {
   std::string reached;
   for (const auto& [path, hits] : marks.all()) reached += "  " + path + ": " + std::to_string(hits) + "\n";
   std::printf("rare paths reached in %llu runs:\n%s", static_cast<unsigned long long>(runs), reached.c_str());
-  if (one != 0 || HasFailure()) return;
+  if (HasFailure()) return;
+  if (runs < kRunsForRarePaths) {
+    std::printf("whether every rare path was reached is only asked of %llu runs or more\n",
+                static_cast<unsigned long long>(kRunsForRarePaths));
+    return;
+  }
   for (const char* rare : {"message lost",
                            "message delivered twice",
                            "message held up",
