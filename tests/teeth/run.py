@@ -17,10 +17,13 @@ With ccache, what the tree itself has built in build/release is not compiled aga
 """
 
 import argparse
+import contextlib
+import ctypes
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,7 +49,10 @@ def copy_tree(work: pathlib.Path) -> pathlib.Path:
     """The files git knows, or would: not what was built."""
     tree = work / "tree"
     names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
     ).stdout.split(b"\0")
     for name in filter(None, names):
         source, target = ROOT / os.fsdecode(name), tree / os.fsdecode(name)
@@ -59,31 +65,121 @@ def copy_tree(work: pathlib.Path) -> pathlib.Path:
     return tree
 
 
+def adopt_orphans() -> None:
+    """What a test's processes leave behind becomes a child of this one, so that it can be found and ended."""
+    pr_set_child_subreaper = 36
+    ctypes.CDLL(None).prctl(pr_set_child_subreaper, 1, 0, 0, 0)
+
+
+def descendants() -> list:
+    """The processes below this one that run, in whatever session they are."""
+    children: dict = {}
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = (
+                stat.read_text(errors="replace").rpartition(")")[2].split()[:2]
+            )
+            if state not in "ZX":
+                children.setdefault(int(parent), []).append(int(stat.parent.name))
+    found, parents = [], [os.getpid()]
+    while parents:
+        below = children.get(parents.pop(), [])
+        found += below
+        parents += below
+    return found
+
+
+def run_to_end(
+    command: list, folder: pathlib.Path, environment: dict, seconds_max: float
+) -> tuple:
+    """The exit status, None if it took too long, and what it said. A test that hangs ends with all that it has started:
+    its programs are in sessions of their own and would outlive it."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as test:
+        try:
+            said = test.communicate(timeout=seconds_max)[0]
+            return test.returncode, said
+        except subprocess.TimeoutExpired:
+            end_descendants()
+            return None, test.communicate()[0]
+        except BaseException:
+            end_descendants()
+            raise
+
+
+def end_descendants() -> None:
+    while found := descendants():
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.01)
+
+
 class Tree:
     def __init__(self, work: pathlib.Path, jobs: int) -> None:
         self.path = copy_tree(work)
         self.build_dir = self.path / "build" / "release"
         self.jobs = str(jobs)
         # Paths in it do not count, so that the cache knows what was compiled elsewhere.
-        self.environment = {**os.environ, "CCACHE_BASEDIR": str(self.path.resolve()), "CCACHE_NOHASHDIR": "1"}
+        self.environment = {
+            **os.environ,
+            "CCACHE_BASEDIR": str(self.path.resolve()),
+            "CCACHE_NOHASHDIR": "1",
+        }
 
     def configure(self, folders: str) -> None:
-        command = ["cmake", "--preset", "release", "-DRC_BUILD_TESTS=ON", "-DRC_BUILD_BENCH=OFF", f"-DRC_FOLDERS={folders}"]
+        command = [
+            "cmake",
+            "--preset",
+            "release",
+            "-DRC_BUILD_TESTS=ON",
+            "-DRC_BUILD_BENCH=OFF",
+            f"-DRC_FOLDERS={folders}",
+        ]
         wrong = self.shell(command)
         if wrong:
             fail("the copy cannot be configured:\n" + wrong)
 
     def build(self, targets: list) -> str:
         """Empty, or what the compiler said."""
-        return self.shell(["cmake", "--build", str(self.build_dir), "-j", self.jobs, "--target", *targets])
+        return self.shell(
+            [
+                "cmake",
+                "--build",
+                str(self.build_dir),
+                "-j",
+                self.jobs,
+                "--target",
+                *targets,
+            ]
+        )
 
     def shell(self, command: list) -> str:
-        done = subprocess.run(command, cwd=self.path, env=self.environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            command,
+            check=False,
+            cwd=self.path,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         return "" if done.returncode == 0 else done.stdout[-3000:]
 
     def fill(self, word: str) -> str:
-        for name, value in (("build", self.build_dir), ("tree", self.path), ("python", sys.executable)):
+        for name, value in (
+            ("build", self.build_dir),
+            ("tree", self.path),
+            ("python", sys.executable),
+        ):
             word = word.replace("{" + name + "}", str(value))
         return word
 
@@ -91,22 +187,29 @@ class Tree:
         """Empty if it passed, else what failed."""
         command = [self.fill(word) for word in test["run"]]
         command[0] = str(self.build_dir / command[0])  # unless it is absolute
-        environment = {**os.environ, **{name: self.fill(text) for name, text in test.get("environment", {}).items()}}
-        try:
-            done = subprocess.run(command, cwd=self.path, env=environment, stdout=subprocess.PIPE,
-                                  stderr=subprocess.STDOUT, errors="replace", timeout=test.get("seconds_max"))
-        except subprocess.TimeoutExpired as late:
-            running = re.findall(rb"^\[ RUN      \] (\S+)", late.stdout or b"", re.M)
-            return f"{running[-1].decode() if running else test['name']} (hangs)"
-        if done.returncode == 0:
+        environment = {
+            **os.environ,
+            **{
+                name: self.fill(text)
+                for name, text in test.get("environment", {}).items()
+            },
+        }
+        status, said = run_to_end(
+            command, self.path, environment, test.get("seconds_max")
+        )
+        if status == 0:
             return ""
-        failed = re.findall(r"^\[  FAILED  \] ([\w.]+/?[\w.]*)", done.stdout, re.M)
-        failed += re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", done.stdout, re.M)
-        asserted = re.search(r"assertion failed: .*", done.stdout)
+        running = re.findall(r"^\[ RUN      \] (\S+)", said, re.MULTILINE)
+        if status is None:
+            return f"{running[-1] if running else test['name']} (hangs)"
+        failed = re.findall(r"^\[  FAILED  \] ([\w.]+/?[\w.]*)", said, re.MULTILINE)
+        failed += re.findall(r"^(?:FAILED|ERROR) \S+::(\w+)", said, re.MULTILINE)
+        asserted = re.search(r"assertion failed: .*", said)
         if asserted:
-            running = re.findall(r"^\[ RUN      \] (\S+)", done.stdout, re.M)
-            return f"{running[-1] if running else test['name']} ({asserted.group()[:90]})"
-        return failed[0] if failed else f"{test['name']} (exit status {done.returncode})"
+            return (
+                f"{running[-1] if running else test['name']} ({asserted.group()[:90]})"
+            )
+        return failed[0] if failed else f"{test['name']} (exit status {status})"
 
 
 def bites(test: dict, fault: dict) -> bool:
@@ -133,7 +236,9 @@ def run_set(name: str, only: str, tree: Tree) -> int:
         failed = tree.test(test)
         if failed:
             fail(f"{name}: {failed} fails without a fault")
-        test["seconds_max"] = max(TEST_SECONDS_MIN, SLOWER_MAX * (time.monotonic() - begin))
+        test["seconds_max"] = max(
+            TEST_SECONDS_MIN, SLOWER_MAX * (time.monotonic() - begin)
+        )
 
     missed, errors = 0, []
     for number, fault in enumerate(faults, 1):
@@ -141,8 +246,10 @@ def run_set(name: str, only: str, tree: Tree) -> int:
         source = tree.path / fault["file"]
         text = source.read_text()
         if text.count(fault["find"]) != 1:
-            errors.append(f"{name}: {fault['name']}: its text stands {text.count(fault['find'])} times in {fault['file']}; "
-                          "it must stand there once")
+            errors.append(
+                f"{name}: {fault['name']}: its text stands {text.count(fault['find'])} times in {fault['file']}; "
+                "it must stand there once"
+            )
             continue
         source.write_text(text.replace(fault["find"], fault["replace"]))
         try:
@@ -158,24 +265,40 @@ def run_set(name: str, only: str, tree: Tree) -> int:
             errors.append(f"{name}: {fault['name']} does not compile:\n{wrong}")
             continue
         missed += not caught
-        print(f"{'caught' if caught else 'MISSED'}  {number}/{len(faults)}  {fault['name']}"
-              f"{'  by ' + caught if caught else ''}  ({time.monotonic() - begin:.0f} s)", flush=True)
-    print(f"{name}: {len(faults) - missed - len(errors)} of {len(faults)} faults caught", flush=True)
+        print(
+            f"{'caught' if caught else 'MISSED'}  {number}/{len(faults)}  {fault['name']}"
+            f"{'  by ' + caught if caught else ''}  ({time.monotonic() - begin:.0f} s)",
+            flush=True,
+        )
+    print(
+        f"{name}: {len(faults) - missed - len(errors)} of {len(faults)} faults caught",
+        flush=True,
+    )
     if errors:
         fail("\n".join(errors))
     return missed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sets", nargs="*", help="all if none is named")
     parser.add_argument("--only", default="", help="only faults whose name holds this")
-    parser.add_argument("--work", type=pathlib.Path, help="keep the copy and what is built there")
+    parser.add_argument(
+        "--work", type=pathlib.Path, help="keep the copy and what is built there"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
+    adopt_orphans()
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(143)
+    )  # by way of what ends a test
     sets = arguments.sets or sorted(path.stem for path in HERE.glob("*.toml"))
     with tempfile.TemporaryDirectory() as temporary:
-        tree = Tree((arguments.work or pathlib.Path(temporary)).resolve(), arguments.jobs)
+        tree = Tree(
+            (arguments.work or pathlib.Path(temporary)).resolve(), arguments.jobs
+        )
         missed = sum(run_set(name, arguments.only, tree) for name in sets)
     sys.exit(1 if missed else 0)
 
