@@ -103,8 +103,9 @@ make_venv() {
   stamp=$(python3 --version && cat scripts/requirements-test.txt)
   if [ "$(cat "$venv/stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
   rm -rf "$venv"
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r scripts/requirements-test.txt
+  python3 -m venv "$venv" || return
+  # This runs where -e has no effect: without the stamp an incomplete one is made anew.
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r scripts/requirements-test.txt || return
   echo "$stamp" >"$venv/stamp"
 }
 
