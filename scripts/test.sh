@@ -70,6 +70,7 @@ trap 'exit 143' TERM
 stage() {
   local name=$1 begin=$SECONDS status=0
   shift
+  echo 254 >"$results/$name.status" # as long as it runs: one that is killed has failed
   "$@" >"$results/$name.log" 2>&1 </dev/null || status=$?
   echo "$status" >"$results/$name.status"
   if [ $status -eq 0 ]; then

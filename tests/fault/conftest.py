@@ -15,25 +15,7 @@ sys.path.insert(0, str(HERE.parent / "e2e"))
 sys.path.insert(0, str(HERE.parents[1] / "python" / "src"))
 
 from arena import Arena  # noqa: E402
-from harness import process  # noqa: E402
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
-    """A test that failed shows the logs of what runs, or ran for it."""
-    report = (yield).get_result()
-    if report.failed:
-        for started in process.running:
-            report.sections.append((f"log of {started.name} {started.pid}", started.log()))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """What was started here ends here, also when a fixture was interrupted."""
-    yield
-    for started in list(process.running):
-        if started.alive:
-            started.kill()
+from harness.endings import nothing_is_left, pytest_runtest_makereport  # noqa: E402, F401
 
 
 @pytest.fixture

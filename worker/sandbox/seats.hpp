@@ -2,7 +2,7 @@
 //
 // A seat is what one host uses at a time. As root each seat has a user of its own, so that limits of processes bind
 // each host for itself and that ending "all of this user" ends exactly what the host has started. Two workers on a
-// machine never use the same user: a user is held by an abstract socket, which goes with the last process that has it.
+// machine never use the same user: a user is held by a lock on a file, which goes with the last process that has it.
 // Threads: any.
 #pragma once
 
