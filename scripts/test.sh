@@ -7,8 +7,8 @@
 #   asan     unit tests under the address and undefined-behaviour sanitizers (build/asan)
 #   tsan     unit tests under the thread sanitizer (build/tsan; what it says of libzmq, which is built without it, is
 #            left out by scripts/tsan.supp)
-#   nightly  the default tier with more of everything, builds with deliberate faults that the tests must find, then asan
-#            and tsan
+#   nightly  the default tier with more of everything, builds with deliberate faults that the tests must find, the tests of
+#            sandboxes in a virtual machine (tests/vm/run.sh), then asan and tsan
 # Environment:
 #   RC_TEST_REPEAT=N  run each unit test and the end-to-end tests N times (1; nightly: 3)
 #   SIM_RUNS=N        simulate the cluster from N seeds (200; nightly: 5000). SIM_SEED=S: only from this one.
@@ -127,7 +127,7 @@ check_python() {
   "$venv/bin/ruff" check --no-cache --isolated --target-version py39 --select E4,E7,E9,F,W,B --ignore E402 \
     python tests scripts examples bench
 }
-check_shell() { "$venv/bin/shellcheck" -x .ci/run scripts/*.sh; }
+check_shell() { "$venv/bin/shellcheck" -x .ci/run scripts/*.sh tests/vm/*.sh; }
 # The package as pip makes it, from a copy, so that nothing is left in the tree.
 check_pip_install() {
   rm -rf build/pip && mkdir -p build/pip
@@ -189,7 +189,7 @@ python_tests() {
 release_tests() {
   stage venv make_venv || true
   in_background checks
-  local checking=${background[-1]} python=""
+  local lacking checking=${background[-1]} python=""
   stage build build release "$results/build-release.log" -DRC_BUILD_TESTS=ON -DRC_BUILD_BENCH=ON -DRC_WERROR=ON || true
   if [ "$(cat "$results/build.status")" = 0 ]; then
     if [ "$(cat "$results/venv.status")" = 0 ]; then
@@ -204,7 +204,14 @@ release_tests() {
       local run
       for ((run = 1; run <= repeat; run++)); do stage "e2e-$run" end_to_end "e2e-$run" || true; done
       stage faults fault_tests || true
-      if [ "$tier" = nightly ]; then stage teeth teeth || true; fi
+      if [ "$tier" = nightly ]; then
+        stage teeth teeth || true
+        if lacking=$(tests/vm/run.sh --check); then
+          stage vm tests/vm/run.sh || true
+        else
+          left_out vm "${lacking#skipped: }"
+        fi
+      fi
     fi
   else
     wait "$checking" || true
