@@ -206,11 +206,13 @@ Result<Seat> Seats::take(const Terms& terms) {
     if (!made.ok()) return made.error();
     group.emplace(std::move(made).value());
     policy.in_group = true;
-    // So that it is the group that refuses, and counts it.
-    if (config_.groups->controllers().pids && policy.limits.processes > 0) ++policy.limits.processes;
+    // So that it is the group that refuses, and counts it. What others of a shared user have does not matter to it.
+    if (config_.groups->controllers().pids && policy.limits.processes > 0) {
+      policy.limits.processes = policy.own_user ? policy.limits.processes + 1 : 0;
+    }
   }
   // Where a user is shared, what it has already must not count against the first host that starts.
-  if (config_.level != Level::Off && !policy.own_user) {
+  if (config_.level != Level::Off && !policy.own_user && policy.limits.processes > 0) {
     policy.limits.processes += tasks_of(policy.user == kNoUser ? getuid() : policy.user);
   }
   remove_directory(policy.scratch);
