@@ -13,6 +13,7 @@ export RETIRE_CLUSTER_BIN_DIR=$PWD/build/release/bin RETIRE_CLUSTER_REQUIRE_PROG
   --deselect "tests/e2e/test_sandbox.py::test_at_strict_who_has_not_asked_starts_no_process[basic]" \
   --deselect tests/e2e/test_sandbox.py::test_what_ran_ends_with_a_worker_that_is_killed \
   tests/e2e/test_control_groups.py tests/e2e/test_sandbox.py || failed=1
+tests/vm/plain_user.sh || failed=1
 leaving=$(find /sys/fs/cgroup -mindepth 1 -type d)
 [ -z "$leaving" ] || { echo "control groups are left: $leaving" && failed=1; }
 exit $failed
