@@ -28,10 +28,9 @@ struct BrokerConfig {
   std::size_t sessions_max = 20'000;
   std::size_t outbox_bytes_max = std::size_t{256} << 20;  // of one peer that does not read; beyond it the peer is cut
   std::size_t socket_bytes_max = std::size_t{32} << 20;   // of them, given to the socket
-  std::size_t unread_bytes_max = std::size_t{256} << 20;  // of all peers; beyond it those with the most are cut
-  std::size_t backlog_bytes_max = std::size_t{256}
-                                  << 20;                 // appended and not durable: beyond it submissions are refused
-  std::size_t reads_bytes_max = std::size_t{256} << 20;  // of results that are read from the store at the same time
+  std::size_t unread_bytes_max = std::size_t{160} << 20;  // of all peers; beyond it those with the most are cut
+  std::size_t backlog_bytes_max = std::size_t{96} << 20;  // appended and not durable: beyond it submissions are refused
+  std::size_t reads_bytes_max = std::size_t{64} << 20;    // of results that are read from the store at the same time
 };
 
 // What happens as a matter of course and is only counted.

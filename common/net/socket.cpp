@@ -17,6 +17,9 @@ constexpr int kHandshakeMs = 10'000;
 constexpr int kReconnectMs = 100;
 constexpr int kReconnectMaxMs = 5'000;
 constexpr int kBacklog = 4'096;
+// What a peer has sent and main has not read yet. Few, as each may have the full size of a message and there may be
+// many peers; enough for the batches that wait while main turns its loop once.
+constexpr int kUnreadMessagesMax = 64;
 
 void set(void* socket, int option, int value) {
   const int failed = zmq_setsockopt(socket, option, &value, sizeof value);
@@ -153,6 +156,7 @@ Result<Router> Router::bind(Context& context, const Address& address, const Sock
   Router router(open(context, ZMQ_ROUTER, options), address);
   set(router.handle_, ZMQ_ROUTER_MANDATORY, 1);
   set(router.handle_, ZMQ_BACKLOG, kBacklog);
+  set(router.handle_, ZMQ_RCVHWM, kUnreadMessagesMax);
   std::string endpoint = address.endpoint();
   if (address.port == 0) endpoint = endpoint.substr(0, endpoint.size() - 1) + "*";
   if (zmq_bind(router.handle_, endpoint.c_str()) != 0) {
