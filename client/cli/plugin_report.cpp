@@ -87,6 +87,12 @@ std::string without_file(const std::filesystem::path& file, std::string why) {
   return why;
 }
 
+Json empty_report(const std::filesystem::path& file) {
+  return {{"file", file.string()}, {"refused", nullptr},       {"name", nullptr},      {"version", nullptr},
+          {"size_bytes", nullptr}, {"sha256", nullptr},        {"signature", nullptr}, {"needs", nullptr},
+          {"limits", nullptr},     {"handlers", Json::array()}};
+}
+
 }  // namespace
 
 PluginPlaces find_plugin_places() {
@@ -97,9 +103,7 @@ PluginPlaces find_plugin_places() {
 }
 
 Json report_plugin(const std::filesystem::path& file, const PluginPlaces& places, const std::vector<PublicKey>& keys) {
-  Json out = {{"file", file.string()}, {"refused", nullptr},       {"name", nullptr},      {"version", nullptr},
-              {"size_bytes", nullptr}, {"sha256", nullptr},        {"signature", nullptr}, {"needs", nullptr},
-              {"limits", nullptr},     {"handlers", Json::array()}};
+  Json out = empty_report(file);
   const auto refuse = [&](const std::string& why) {
     if (out["refused"].is_null()) out["refused"] = without_file(file, why);
   };
@@ -154,10 +158,14 @@ Json report_plugin(const std::filesystem::path& file, const PluginPlaces& places
 
 Result<std::vector<Json>> report_directory(const std::filesystem::path& directory, const PluginPlaces& places,
                                            const std::vector<PublicKey>& keys) {
-  const Result<std::vector<std::filesystem::path>> files = scan_plugins(directory);
-  if (!files.ok()) return files.error();
+  const Result<FoundPlugins> found = scan_plugins(directory);
+  if (!found.ok()) return found.error();
   std::vector<Json> out;
-  for (const std::filesystem::path& file : files.value()) out.push_back(report_plugin(file, places, keys));
+  for (const std::filesystem::path& file : found.value().files) out.push_back(report_plugin(file, places, keys));
+  if (found.value().beyond > 0) {
+    Json& rest = out.emplace_back(empty_report(found.value().first_beyond));
+    rest["refused"] = describe_beyond(found.value());
+  }
   return out;
 }
 

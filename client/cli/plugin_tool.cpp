@@ -144,10 +144,10 @@ Result<Json> find_report(const PluginOptions& options, const std::string& name, 
   std::string looked;
   for (const std::filesystem::path& directory : directories_of(options, places)) {
     looked += (looked.empty() ? "" : ", ") + directory.string();
-    const Result<std::vector<std::filesystem::path>> files = scan_plugins(directory);
-    if (!files.ok()) continue;
+    const Result<FoundPlugins> found = scan_plugins(directory);
+    if (!found.ok()) continue;
     std::optional<Json> by_name;
-    for (const std::filesystem::path& file : files.value()) {
+    for (const std::filesystem::path& file : found.value().files) {
       if (file.stem() == name || file.filename() == name) return report_plugin(file, places, keys);
       if (by_name) continue;
       Json report = report_plugin(file, places, keys);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 #include <utility>
 
 #include "common/base/assert.hpp"
@@ -51,15 +52,19 @@ bool PluginCatalog::refresh(int stop) {
   std::vector<PluginFile> files;
   std::vector<std::string> notes;
   std::map<std::string, Known> known;
+  std::set<std::string> in_use;
+  for (const auto& [path, file] : known_) {
+    if (file.plugin) in_use.insert(path);
+  }
   unsettled_ = false;
   for (const std::filesystem::path& directory : config_.directories) {
-    const auto found = scan_plugins(directory);
+    const auto found = scan_plugins(directory, in_use);
     if (!found.ok()) {
       const bool installed = &directory == &config_.directories.back();
       notes.push_back((installed ? "no installed plugins: " : "--plugin-dir ") + found.error().detail);
       continue;
     }
-    for (const std::filesystem::path& file : found.value()) {
+    for (const std::filesystem::path& file : found.value().files) {
       if (is_readable(stop)) return false;
       if (known.contains(file)) continue;  // a directory that was named twice
       if (auto before = known_.extract(file.string())) known.insert(std::move(before));
@@ -70,6 +75,9 @@ bool PluginCatalog::refresh(int stop) {
         continue;
       }
       files.push_back({file, entry.plugin, entry.refusal});
+    }
+    if (found.value().beyond > 0) {
+      files.push_back({found.value().first_beyond, nullptr, describe_beyond(found.value())});
     }
   }
   known_ = std::move(known);

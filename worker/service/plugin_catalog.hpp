@@ -46,6 +46,7 @@ class PluginCatalog {
   Status open();
   // Looks again; true when something is different. It ends early when the descriptor `stop` becomes readable.
   //
+  // Of a directory with too many files those in use come first, then the others by name; of the rest one entry tells.
   // A file that is gone, or not to be trusted any more, is in use no longer. One that is being written stays what it
   // was until it is complete, and one whose new content is refused stays in use as it was before.
   bool refresh(int stop = -1);

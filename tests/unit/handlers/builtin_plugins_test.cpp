@@ -53,7 +53,7 @@ TEST(BuiltinPlugins, TheScanFindsThem) {
   ASSERT_TRUE(found.ok());
   for (const auto& [name, builtin] : kBuiltins) {
     const auto is_it = [&, &wanted = name](const auto& path) { return path.stem() == wanted; };
-    EXPECT_TRUE(std::any_of(found.value().begin(), found.value().end(), is_it)) << name;
+    EXPECT_TRUE(std::any_of(found.value().files.begin(), found.value().files.end(), is_it)) << name;
   }
 }
 

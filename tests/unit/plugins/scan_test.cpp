@@ -1,11 +1,13 @@
 #include "plugins/loader/scan.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include "tests/unit/plugins/temporary_directory.hpp"
 
 namespace retire {
 namespace {
+
+namespace fs = std::filesystem;
 
 TEST(Scan, ListsPluginsInOrder) {
   const test::TemporaryDirectory directory;
@@ -17,7 +19,8 @@ TEST(Scan, ListsPluginsInOrder) {
   ASSERT_TRUE(found.ok());
   const std::vector<std::filesystem::path> expected = {directory.path() / "a.so", directory.path() / "b.so",
                                                        directory.path() / "c.so"};
-  EXPECT_EQ(found.value(), expected);
+  EXPECT_EQ(found.value().files, expected);
+  EXPECT_EQ(found.value().beyond, 0u);
 }
 
 TEST(Scan, TellsWhenThereIsNoDirectory) {
@@ -32,10 +35,22 @@ TEST(Scan, TellsWhenThereIsNoDirectory) {
 
 TEST(Scan, BoundsTheNumberOfFiles) {
   const test::TemporaryDirectory directory;
-  for (std::size_t i = 0; i <= kPluginsPerDirectoryMax; ++i) directory.write(std::to_string(i) + ".so", "");
+  for (std::size_t i = 0; i < kPluginsPerDirectoryMax + 2; ++i) directory.write(std::to_string(10'000 + i) + ".so", "");
   const auto found = scan_plugins(directory.path());
-  ASSERT_FALSE(found.ok());
-  EXPECT_EQ(found.error().code, ErrorCode::TooLarge);
+  ASSERT_TRUE(found.ok());
+  EXPECT_EQ(found.value().files.size(), kPluginsPerDirectoryMax);
+  EXPECT_EQ(found.value().files.front(), directory.path() / "10000.so");
+  EXPECT_EQ(found.value().files.back(), directory.path() / "11023.so");
+  EXPECT_EQ(found.value().beyond, 2u);
+  EXPECT_EQ(found.value().first_beyond, directory.path() / "11024.so");
+  EXPECT_THAT(describe_beyond(found.value()), testing::HasSubstr("1024"));
+
+  const fs::path used = directory.path() / "11025.so";
+  const auto again = scan_plugins(directory.path(), {used.string()});
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(again.value().files.size(), kPluginsPerDirectoryMax);
+  EXPECT_EQ(again.value().files.back(), used);
+  EXPECT_EQ(again.value().first_beyond, directory.path() / "11023.so");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -191,6 +192,30 @@ TEST_F(Catalog, ADirectoryThatGoesTakesItsPluginsAlong) {
   fs::rename(directory.path().string() + "-away", directory.path());
   EXPECT_TRUE(catalog.refresh());
   EXPECT_TRUE(only().plugin);
+}
+
+TEST_F(Catalog, BeyondTheBoundOfADirectoryWhatIsInUseStaysAndTheRestIsRefused) {
+  const fs::path used = put("telling", "z.so");
+  ASSERT_TRUE(catalog.open().ok());
+  const host::PluginPtr first = only().plugin;
+  ASSERT_TRUE(first);
+  for (int i = 0; i < 1025; ++i) {  // that anybody may write to, so that none of them has to be probed
+    const fs::path other = directory.write("a" + std::to_string(1000 + i) + ".so", "");
+    ASSERT_EQ(chmod(other.c_str(), 0666), 0);
+  }
+  EXPECT_TRUE(catalog.refresh());
+  const auto entry = [&](const std::string& path) {
+    const auto found = std::find_if(catalog.files().begin(), catalog.files().end(),
+                                    [&](const PluginFile& file) { return file.path == path; });
+    return found == catalog.files().end() ? PluginFile{} : *found;
+  };
+  EXPECT_EQ(entry(used).plugin, first);
+  EXPECT_THAT(entry(directory.path() / "a2022.so").refusal, HasSubstr("writable by everybody"));
+  EXPECT_THAT(entry(directory.path() / "a2023.so").refusal,
+              HasSubstr("one of 2 too many: a plugin directory may hold 1024"));
+  EXPECT_EQ(catalog.files().size(), 1025u);
+  EXPECT_THAT(catalog.notes(), testing::IsEmpty());
+  EXPECT_FALSE(catalog.refresh()) << "said once";
 }
 
 class SignedCatalog : public Catalog {
