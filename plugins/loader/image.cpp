@@ -16,6 +16,11 @@
 namespace retire {
 namespace {
 
+#ifndef MFD_EXEC  // Linux 6.3
+constexpr unsigned MFD_NOEXEC_SEAL = 8;
+constexpr unsigned MFD_EXEC = 16;
+#endif
+
 constexpr std::size_t kReadBytes = std::size_t{1} << 20;
 constexpr int kSeals = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
@@ -53,6 +58,22 @@ FileState state_from(const struct stat& info) {
 
 Error failed(const std::string& file, int error) {
   return Error{error == ENOENT ? ErrorCode::PluginNotFound : ErrorCode::Io, file + ": " + std::strerror(error)};
+}
+
+// Memory of a file's kind, and whether it may be given the right to be executed. A loader does not ask for that right;
+// where vm.memfd_noexec keeps it from everybody (2), or from whoever does not say that he wants it (1), it does
+// without.
+struct Memory {
+  int descriptor;
+  bool may_execute;
+};
+Memory make_memory(const std::string& name) {
+  constexpr unsigned kFlags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+  int descriptor = memfd_create(name.c_str(), kFlags | MFD_EXEC);
+  if (descriptor >= 0) return {descriptor, true};
+  if (errno == EACCES) return {memfd_create(name.c_str(), kFlags | MFD_NOEXEC_SEAL), false};
+  if (errno == EINVAL) descriptor = memfd_create(name.c_str(), kFlags);  // this kernel knows of no such thing
+  return {descriptor, true};
 }
 
 bool write_all(int to, const char* data, std::size_t size) {
@@ -95,13 +116,16 @@ PluginImage::~PluginImage() {
   if (descriptor_ >= 0) close(descriptor_);
 }
 
-Result<PluginImage> PluginImage::read(const std::filesystem::path& file) {
+Result<PluginImage> PluginImage::read(const std::filesystem::path& file, const Check& check) {
   const std::string name = file;
   const Source from(file.c_str());
   if (from.get() < 0) return failed(name, errno);
   struct stat before {};
   if (fstat(from.get(), &before) != 0) return failed(name, errno);
   if (!S_ISREG(before.st_mode)) return Error{ErrorCode::PluginRefused, name + ": not a regular file"};
+  if (check) {
+    if (Status trusted = check(from.get()); !trusted.ok()) return trusted.error();
+  }
   if (static_cast<std::uint64_t>(before.st_size) > kPluginFileBytesMax) {
     return Error{ErrorCode::PluginRefused, name + ": " + std::to_string(before.st_size) + " bytes, over the limit of " +
                                                std::to_string(kPluginFileBytesMax)};
@@ -110,8 +134,7 @@ Result<PluginImage> PluginImage::read(const std::filesystem::path& file) {
   if (!from.hold_writers()) return unfinished;
 
   // What shows in a host's list of mappings, and in a debugger.
-  const int memory =
-      memfd_create(("plugin " + file.filename().string()).substr(0, 200).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  const auto [memory, may_execute] = make_memory(("plugin " + file.filename().string()).substr(0, 200));
   if (memory < 0) return Error{ErrorCode::Io, name + ": no memory for its image: " + std::strerror(errno)};
   PluginImage image(name, memory);
   if (sodium_init() < 0) return Error{ErrorCode::Internal, "libsodium cannot be initialised"};
@@ -140,7 +163,7 @@ Result<PluginImage> PluginImage::read(const std::filesystem::path& file) {
   crypto_hash_sha256_final(&hash, digest.data());
   image.hash_ = hexadecimal(digest);
   // Hosts open it by /proc/self/fd as other users than we.
-  if (fchmod(memory, 0555) != 0 || fcntl(memory, F_ADD_SEALS, kSeals) != 0) {
+  if (fchmod(memory, may_execute ? 0555 : 0444) != 0 || fcntl(memory, F_ADD_SEALS, kSeals) != 0) {
     return Error{ErrorCode::Io, name + ": its image cannot be sealed: " + std::strerror(errno)};
   }
   return image;

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -32,9 +33,13 @@ Result<FileState> state_of(const std::filesystem::path& file);
 
 class PluginImage {
  public:
-  // Copies `file`. Errors: PluginNotFound, PluginRefused (not a regular file, or too large), Busy (another process has
-  // it open for writing, or it changed while it was read: it is not complete), Io.
-  static Result<PluginImage> read(const std::filesystem::path& file);
+  // May what was opened be read? See check_trusted_open().
+  using Check = std::function<Status(int descriptor)>;
+
+  // Copies `file`, if `check` (none: whatever it is) finds nothing wrong with it once it is open. Errors: those of
+  // `check`, PluginNotFound, PluginRefused (not a regular file, or too large), Busy (another process has it open for
+  // writing, or it changed while it was read: it is not complete), Io.
+  static Result<PluginImage> read(const std::filesystem::path& file, const Check& check = {});
 
   PluginImage(PluginImage&& other) noexcept;
   PluginImage& operator=(PluginImage&&) = delete;

@@ -65,9 +65,8 @@ Result<std::filesystem::path> read_link(const std::filesystem::path& link) {
   return target;
 }
 
-}  // namespace
-
-Status check_trusted(const std::filesystem::path& file) {
+// check_trusted(); `info` is that of the file at the end.
+Status walk(const std::filesystem::path& file, struct stat& info) {
   std::error_code failed;
   const std::filesystem::path absolute = std::filesystem::absolute(file, failed);
   if (failed) return refused(file, "cannot be resolved: " + failed.message());
@@ -77,7 +76,6 @@ Status check_trusted(const std::filesystem::path& file) {
   std::deque<std::filesystem::path> pending{"."};
   for (const auto& part : absolute.relative_path()) pending.push_back(part);
   int links = 0;
-  struct stat info {};
   while (!pending.empty()) {
     const std::filesystem::path part = std::move(pending.front());
     pending.pop_front();
@@ -107,6 +105,25 @@ Status check_trusted(const std::filesystem::path& file) {
   }
   if (!S_ISREG(info.st_mode)) return refused(file, "not a regular file");
   return ok_status();
+}
+
+}  // namespace
+
+Status check_trusted(const std::filesystem::path& file) {
+  struct stat info {};
+  return walk(file, info);
+}
+
+Status check_trusted_open(const std::filesystem::path& file, int descriptor) {
+  struct stat opened {};
+  if (fstat(descriptor, &opened) != 0) return refused(file, std::strerror(errno));
+  if (!S_ISREG(opened.st_mode)) return refused(file, "not a regular file");
+  if (Status owner = check_owner(file, opened); !owner.ok()) return owner;
+  if (Status writers = check_writers(file, opened); !writers.ok()) return writers;
+  struct stat named {};
+  if (Status trusted = walk(file, named); !trusted.ok()) return trusted;
+  if (named.st_dev == opened.st_dev && named.st_ino == opened.st_ino) return ok_status();
+  return Error{ErrorCode::Busy, file.string() + ": was replaced while it was opened"};
 }
 
 Status check_trusted_in(const std::filesystem::path& directory, const std::filesystem::path& file) {

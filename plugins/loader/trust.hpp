@@ -18,6 +18,12 @@ namespace retire {
 // trusted).
 Status check_trusted(const std::filesystem::path& file);
 
+// The same of a file that has been opened by this name: between a look at a name and its opening others may have put
+// something else there (in a directory with the sticky bit, once the owner has taken his file away). `descriptor`
+// itself must be a regular file of such an owner and mode, and the one that the name leads to now. Errors: as
+// check_trusted(); Busy (the name leads to another file by now).
+Status check_trusted_open(const std::filesystem::path& file, int descriptor);
+
 // The same of a file of a plugin directory, which moreover must really lie in it, or below: no link leads out of it.
 Status check_trusted_in(const std::filesystem::path& directory, const std::filesystem::path& file);
 

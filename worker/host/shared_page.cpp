@@ -13,11 +13,15 @@
 
 namespace retire::host {
 namespace {
+// MFD_NOEXEC_SEAL, of Linux 6.3; some of the kernels since refuse a memfd without it where vm.memfd_noexec is 2.
+constexpr unsigned kNeverExecuted = 8;
+
 Error io_error(const char* what) { return {ErrorCode::Io, std::string(what) + ": " + std::strerror(errno)}; }
 }  // namespace
 
 Result<PageMapping> PageMapping::create() {
-  const int descriptor = memfd_create("retire-cluster-host", MFD_CLOEXEC);
+  int descriptor = memfd_create("retire-cluster-host", MFD_CLOEXEC | kNeverExecuted);
+  if (descriptor < 0 && errno == EINVAL) descriptor = memfd_create("retire-cluster-host", MFD_CLOEXEC);
   if (descriptor < 0) return io_error("memfd_create");
   if (ftruncate(descriptor, sizeof(SharedPage)) != 0) {
     const Error error = io_error("shared memory for a handler process");

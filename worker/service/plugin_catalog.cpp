@@ -138,7 +138,8 @@ void PluginCatalog::take(const std::filesystem::path& file, Known& known, int st
     known.refusal = std::move(why);
   };
   known.state.reset();
-  Result<PluginImage> image = PluginImage::read(file);
+  Result<PluginImage> image =
+      PluginImage::read(file, [&](int descriptor) { return check_trusted_open(file, descriptor); });
   if (!image.ok()) {
     switch (image.error().code) {
       case ErrorCode::PluginNotFound: known = {}; break;

@@ -2,13 +2,17 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <fstream>
 
 #include "plugins/loader/loaded_plugin.hpp"
+#include "plugins/loader/trust.hpp"
 #include "tests/unit/plugins/temporary_directory.hpp"
 
 namespace retire {
@@ -70,6 +74,45 @@ TEST(Image, CanBeLoadedAsAPlugin) {
   EXPECT_TRUE(plugin.ok()) << plugin.error().detail;
 }
 
+// vm.memfd_noexec belongs to a namespace of processes, so it is set in one made for this. Exits with 0 if a plugin
+// loads then, 2 if no such namespace or setting can be had here, else 1.
+[[noreturn]] void load_where_memory_is_not_executed(int setting) {
+  if (unshare(CLONE_NEWPID) != 0) _exit(2);
+  const pid_t inside = fork();
+  if (inside < 0) _exit(2);
+  if (inside > 0) {
+    int status = 0;
+    _exit(waitpid(inside, &status, 0) == inside && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+  }
+  std::ofstream sysctl("/proc/sys/vm/memfd_noexec");
+  if (!(sysctl << setting << std::flush)) _exit(2);
+  const Result<PluginImage> image = PluginImage::read(RC_FIXTURE_DIR "/sound.so");
+  if (!image.ok()) {
+    std::fprintf(stderr, "%s\n", image.error().detail.c_str());
+    _exit(1);
+  }
+  const std::string from = "/proc/self/fd/" + std::to_string(image.value().descriptor());
+  const Result<LoadedPlugin> plugin = LoadedPlugin::open(image.value().file(), from);
+  if (!plugin.ok()) std::fprintf(stderr, "%s\n", plugin.error().detail.c_str());
+  const bool sealed = pwrite(image.value().descriptor(), "x", 1, 0) < 0;
+  _exit(plugin.ok() && sealed ? 0 : 1);
+}
+
+class ImageUnderNoexec : public testing::TestWithParam<int> {};
+
+TEST_P(ImageUnderNoexec, IsSealedAndLoads) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) load_where_memory_is_not_executed(GetParam());
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 2) GTEST_SKIP() << "skipped: vm.memfd_noexec cannot be set here (root, Linux 6.3)";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Settings, ImageUnderNoexec, testing::Values(1, 2));
+
 TEST(Image, AFileThatIsBeingWrittenIsNotComplete) {
   const test::TemporaryDirectory directory;
   const auto file = directory.write("a.so", "half");
@@ -85,6 +128,25 @@ TEST(Image, AFileThatIsBeingWrittenIsNotComplete) {
   const Result<PluginImage> image = PluginImage::read(file);
   ASSERT_TRUE(image.ok()) << image.error().detail;
   EXPECT_EQ(content_of(image.value().descriptor()), "half and half");
+}
+
+// As somebody who swaps it between a look at its name and its opening.
+TEST(Image, TheFileThatIsOpenIsTheOneThatIsCheckedAndCopied) {
+  const test::TemporaryDirectory directory;
+  const auto file = directory.write("a.so", "good");
+  std::string seen;
+  const Result<PluginImage> image = PluginImage::read(file, [&](int descriptor) {
+    std::filesystem::rename(directory.write("other", "new"), file);
+    seen = content_of(descriptor);
+    return check_trusted_open(file, descriptor);
+  });
+  EXPECT_EQ(seen, "good");
+  ASSERT_FALSE(image.ok());
+  EXPECT_EQ(image.error().code, ErrorCode::Busy);
+  const Result<PluginImage> again =
+      PluginImage::read(file, [&](int descriptor) { return check_trusted_open(file, descriptor); });
+  ASSERT_TRUE(again.ok()) << again.error().detail;
+  EXPECT_EQ(content_of(again.value().descriptor()), "new");
 }
 
 TEST(Image, WhatIsNoFileIsRefused) {

@@ -1,5 +1,6 @@
 #include "plugins/loader/trust.hpp"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -48,6 +49,43 @@ TEST_F(Trust, AcceptsWhatOnlyWeCanChange) { EXPECT_EQ(reason(file_), "trusted");
 TEST_F(Trust, RefusesAFileThatOthersCanWrite) {
   mode(file_, 0646);
   expect_refused(file_, "p.so", "writable by everybody");
+}
+
+// What check_trusted_open() says of `opened`, a file that was opened by the name of `file_`.
+class TrustOpen : public Trust {
+ protected:
+  Status check(const fs::path& opened) {
+    const int descriptor = open(opened.c_str(), O_RDONLY | O_CLOEXEC);
+    EXPECT_GE(descriptor, 0);
+    Status status = check_trusted_open(file_, descriptor);
+    close(descriptor);
+    return status;
+  }
+  fs::path other() {
+    fs::path path = directory_.write("other", "x");
+    mode(path, 0644);
+    return path;
+  }
+};
+
+TEST_F(TrustOpen, AcceptsTheFileOfThatName) { EXPECT_TRUE(check(file_).ok()); }
+
+TEST_F(TrustOpen, AnotherFileThanTheNameLeadsToIsNotIt) {
+  const Status status = check(other());
+  ASSERT_FALSE(status.ok());
+  EXPECT_EQ(status.error().code, ErrorCode::Busy);
+  EXPECT_THAT(status.error().detail, HasSubstr("p.so: was replaced"));
+}
+
+TEST_F(TrustOpen, WhatWasOpenedIsCheckedAndNotItsNameAlone) {
+  const fs::path swapped = other();
+  mode(swapped, 0646);
+  EXPECT_THAT(check(swapped).error().detail, HasSubstr("writable by everybody"));
+  mode(swapped, 0644);
+  EXPECT_THAT(check(directory_.path()).error().detail, HasSubstr("not a regular file"));
+  if (geteuid() != 0) return;  // the rest needs root
+  give_away(swapped);
+  EXPECT_THAT(check(swapped).error().detail, HasSubstr("owned by user 12345"));
 }
 
 TEST_F(Trust, RefusesADirectoryThatOthersCanWrite) {
