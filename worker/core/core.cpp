@@ -211,7 +211,7 @@ double Core::work_ns(const Slot& slot) const {
 // Whether the host of a busy slot may be given this one to run after what it has.
 bool Core::may_add(const Slot& slot, const Attempt& attempt) const {
   return !slot.idle() && !slot.exclusive && !attempt.at_most_once && slot.type == attempt.type && slot.running == 0 &&
-         !slot.killed && slot.kill_at == TimePoint::max() && runs_short(attempt.type);
+         !slot.killed && !slot.spent && slot.kill_at == TimePoint::max() && runs_short(attempt.type);
 }
 
 // The slot to run the first of the queue, and how many of its kind may be handed over there; kNone: it has to wait.
@@ -269,7 +269,7 @@ void Core::hand_over(SlotIndex index, std::size_t count_max, TimePoint now, Effe
     slot.exclusive = alone;
     slot.running = 0;
     slot.deadline = slot.term_at = slot.kill_at = slot.listen_at = TimePoint::max();
-    slot.killed = slot.taking_back = slot.answered = slot.never_began = false;
+    slot.killed = slot.taking_back = slot.answered = slot.never_began = slot.spent = false;
     slot.handed_at = slot.progress_at = now;
     slot.look_at = now + kLookAfter;
   }

@@ -45,6 +45,7 @@ struct CoreConfig {
 struct HostResult {
   Sequence sequence = 0;
   bool skipped = false;  // not begun, because it was taken back
+  bool spent = false;    // its host is to be replaced, as soon as it has answered for all it was given
   Outcome outcome = Outcome::Failed;
   std::optional<ByteView> data;
   std::uint64_t run_ns = 0;

@@ -76,6 +76,7 @@ void Core::on_result(SlotIndex index, const HostResult& result, TimePoint now, E
   }
   const AttemptIndex attempt = entry->attempt;
   const bool was_seen = slot.running == result.sequence;
+  slot.spent |= result.spent;
   close_entry(index, *entry);
   if (result.skipped && was_seen && ++table_.at(attempt).disowned > kDisownedMax) {
     finish(attempt, Ending(Outcome::Crashed, "its handler process ran it, and said that it had not begun"), out);

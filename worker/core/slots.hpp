@@ -48,6 +48,7 @@ class Slot {
   bool killed = false;                     // ordered already
   bool taking_back = false;                // ordered already
   bool answered = false;                   // something since it was handed work while idle
+  bool spent = false;                      // its host is given no more, so that it can be replaced when it has done
   bool never_began = false;                // killed because its host began nothing
   TimePoint handed_at{};                   // last handover to it while idle
   TimePoint progress_at{};                 // that, or its last answer

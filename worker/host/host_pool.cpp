@@ -117,7 +117,8 @@ void HostPool::begin(std::uint32_t slot, const PluginPtr& plugin, std::string_vi
     make_room();
     Result<sandbox::Seat> seat = config_.seats->take(plugin->manifest.terms);
     Result<std::unique_ptr<HostProcess>> started =
-        seat.ok() ? HostProcess::start(config_.program, plugin, encoded_setup_, std::move(seat).value())
+        seat.ok() ? HostProcess::start(config_.program, plugin, encoded_setup_, std::move(seat).value(),
+                                       config_.attempts_per_host)
                   : Result<std::unique_ptr<HostProcess>>(seat.error());
     if (!started.ok()) {
       failed_starts_.emplace_back(slot, Loss{0, started.error().detail, {}});

@@ -39,6 +39,9 @@ struct HostPoolConfig {
   std::uint32_t slots = 1;
   std::uint32_t warm_extra = 4;           // hosts kept beside one for each slot
   std::shared_ptr<sandbox::Seats> seats;  // null: no sandbox
+  // Then a host is replaced, for what it may have gathered unseen. At full speed that is every few seconds, and a start
+  // costs a few milliseconds.
+  std::size_t attempts_per_host = 10'000'000;
 };
 
 class HostPool {

@@ -26,9 +26,6 @@ constexpr std::size_t kRecordMax = kResultBytesMax + 2 * kLogBytesMax + kLogLine
 constexpr int kReadsPerTurn = 16;
 constexpr std::uint64_t kRunsLongNs = 1'000'000'000;
 constexpr std::size_t kBufferKept = std::size_t{1} << 20;
-// Then a host is replaced, for what it may have gathered unseen. At full speed that is every few seconds, and a start
-// costs a few milliseconds.
-constexpr std::size_t kAttemptsMax = 10'000'000;
 
 template <class Header>
 void append(std::string& out, const Header& header) {
@@ -40,7 +37,8 @@ int group_of(sandbox::Seat& seat) { return seat.group() == nullptr ? -1 : seat.g
 }  // namespace
 
 Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& program, PluginPtr plugin,
-                                                        const std::string& encoded_setup, sandbox::Seat seat) {
+                                                        const std::string& encoded_setup, sandbox::Seat seat,
+                                                        std::size_t attempts_max) {
   Result<PageMapping> page = PageMapping::create();
   if (!page.ok()) return page.error();
   Result<Spawned> spawned =
@@ -49,8 +47,8 @@ Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& progr
   if (!spawned.ok()) return spawned.error();
   page.value().close_descriptor();
   const std::string policy = sandbox::encode(seat.policy());
-  std::unique_ptr<HostProcess> host(
-      new HostProcess(std::move(spawned).value(), std::move(page).value(), std::move(plugin), std::move(seat)));
+  std::unique_ptr<HostProcess> host(new HostProcess(std::move(spawned).value(), std::move(page).value(),
+                                                    std::move(plugin), std::move(seat), attempts_max));
   append(host->out_, static_cast<std::uint32_t>(policy.size()));
   host->out_ += policy;
   append(host->out_, static_cast<std::uint32_t>(encoded_setup.size()));
@@ -58,8 +56,10 @@ Result<std::unique_ptr<HostProcess>> HostProcess::start(const std::string& progr
   return host;
 }
 
-HostProcess::HostProcess(Spawned spawned, PageMapping page, PluginPtr plugin, sandbox::Seat seat)
-    : plugin_(std::move(plugin)),
+HostProcess::HostProcess(Spawned spawned, PageMapping page, PluginPtr plugin, sandbox::Seat seat,
+                         std::size_t attempts_max)
+    : attempts_max_(attempts_max),
+      plugin_(std::move(plugin)),
       pid_(spawned.pid),
       socket_(std::move(spawned.socket)),
       output_(std::move(spawned.output)),
@@ -198,6 +198,7 @@ const AttemptResult* HostProcess::checked(const ResultHeader& header, const Resu
   result_ = {};
   result_.sequence = header.sequence;
   result_.skipped = header.skipped != 0;
+  result_.spent = spent();
   // Nobody is answered for but those it was given, and once; and it may leave out only what was taken back.
   if ((result_.skipped && header.sequence > taken_back_) || !unanswered_.take(header.sequence)) {
     broken_ = true;
@@ -291,7 +292,7 @@ void HostProcess::hung_up() {
   end_host(pid_);
 }
 
-bool HostProcess::spent() const { return retired_ || handed_ >= kAttemptsMax || page_.page().retiring.load() != 0; }
+bool HostProcess::spent() const { return retired_ || handed_ >= attempts_max_ || page_.page().retiring.load() != 0; }
 
 bool HostProcess::reap() {
   if (reaped_) return true;

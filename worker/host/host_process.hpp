@@ -41,6 +41,7 @@ struct RunRequest {
 struct AttemptResult {
   std::uint64_t sequence = 0;
   bool skipped = false;
+  bool spent = false;  // HostProcess::spent(): it can be replaced once it has nothing to do
   Outcome outcome = Outcome::Failed;
   std::optional<ByteView> data;
   std::uint64_t run_ns = 0;
@@ -62,9 +63,10 @@ struct AttemptTold {
 
 class HostProcess {
  public:
-  // Errors: Io.
+  // After `attempts_max` attempts it is spent(). Errors: Io.
   static Result<std::unique_ptr<HostProcess>> start(const std::string& program, PluginPtr plugin,
-                                                    const std::string& encoded_setup, sandbox::Seat seat);
+                                                    const std::string& encoded_setup, sandbox::Seat seat,
+                                                    std::size_t attempts_max);
   ~HostProcess();
   HostProcess(const HostProcess&) = delete;
   HostProcess& operator=(const HostProcess&) = delete;
@@ -126,9 +128,10 @@ class HostProcess {
   bool spent() const;
 
  private:
-  HostProcess(Spawned spawned, PageMapping page, PluginPtr plugin, sandbox::Seat seat);
+  HostProcess(Spawned spawned, PageMapping page, PluginPtr plugin, sandbox::Seat seat, std::size_t attempts_max);
   const AttemptResult* checked(const ResultHeader& header, const ResultParts& parts);
 
+  std::size_t attempts_max_;
   PluginPtr plugin_;
   pid_t pid_;
   Fd socket_;

@@ -181,6 +181,7 @@ void Agent::on_result(std::uint32_t slot, const host::AttemptResult& result) {
   HostResult told;
   told.sequence = result.sequence;
   told.skipped = result.skipped;
+  told.spent = result.spent;
   told.outcome = result.outcome;
   told.data = result.data;
   told.run_ns = result.run_ns;

@@ -215,6 +215,24 @@ TEST(CoreAssign, AFewShortOnesDoNotWakeASecondHost) {
   for (const Given& one : h.given) EXPECT_EQ(one.slot, h.given[0].slot);
 }
 
+// Else a host under steady load would never have nothing to do, and never be replaced.
+TEST(CoreAssign, ASpentHostIsGivenNoMoreUntilItHasDone) {
+  CoreHarness h;
+  h.join();
+  h.make_short();
+  h.assign({1, 2, 3});
+  ASSERT_EQ(h.given_attempts(), (Attempts{1, 2, 3}));
+  h.answer_spent(h.given[0]);
+  h.assign({4, 5});
+  EXPECT_EQ(h.given_attempts(), (Attempts{1, 2, 3}));
+  h.answer(h.given[1]);
+  EXPECT_EQ(h.given_attempts(), (Attempts{1, 2, 3}));
+  h.answer_spent(h.given[2]);
+  EXPECT_EQ(h.given_attempts(), (Attempts{1, 2, 3, 4, 5}));
+  h.assign({6});
+  EXPECT_EQ(h.given_attempts(), (Attempts{1, 2, 3, 4, 5, 6})) << "the next host is another one";
+}
+
 TEST(CoreAssign, ManyAreSpreadOverTheSlots) {
   CoreHarness h(2);
   h.join();

@@ -157,9 +157,10 @@ class CoreHarness {
 
   // A host's answer to what it was given.
   void answer(const Given& run, Outcome outcome = Outcome::Success, Duration ran = 10us,
-              const std::string& checkpoint = "") {
+              const std::string& checkpoint = "", bool spent = false) {
     HostResult result;
     result.sequence = run.sequence;
+    result.spent = spent;
     result.outcome = outcome;
     if (outcome == Outcome::Success) result.data = "\xc0";
     if (outcome == Outcome::Failed) result.error_message = "no luck";
@@ -169,6 +170,8 @@ class CoreHarness {
     take();
     turn();
   }
+  // By a host that is to be replaced.
+  void answer_spent(const Given& run) { answer(run, Outcome::Success, 10us, "", true); }
   void skipped(const Given& run) {
     HostResult result;
     result.sequence = run.sequence;

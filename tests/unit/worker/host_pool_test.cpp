@@ -24,6 +24,7 @@ using namespace std::chrono_literals;
 
 struct Answer {
   bool skipped = false;
+  bool spent = false;
   Outcome outcome = Outcome::Failed;
   std::optional<std::string> data;
   std::string message;
@@ -55,7 +56,8 @@ class Pool : public testing::Test, public HostEvents {
     out.warm_extra = extra;
     return out;
   }
-  explicit Pool(std::uint32_t slots = 2, std::uint32_t extra = 2) : pool(config(slots, extra), *this) {}
+  explicit Pool(std::uint32_t slots = 2, std::uint32_t extra = 2) : Pool(config(slots, extra)) {}
+  explicit Pool(const HostPoolConfig& config) : pool(config, *this) {}
 
   std::uint64_t run(std::uint32_t slot, std::string_view how, Duration timeout = 60s) {
     return run_payload(slot, "torture", "torture", packed(how), timeout);
@@ -108,6 +110,7 @@ class Pool : public testing::Test, public HostEvents {
     Answer& one = answers[result.sequence];
     one.skipped = result.skipped;
     one.outcome = result.outcome;
+    one.spent = result.spent;
     if (result.data) one.data = std::string(*result.data);
     one.message = result.error_message;
     one.traceback = result.traceback;
@@ -406,6 +409,39 @@ TEST_F(SmallPool, EndsTheOneIdleTheLongest) {
   EXPECT_EQ(pool.started(), 3u);
   answer(run(0, "ok"));
   EXPECT_EQ(pool.started(), 3u);  // the one in the middle was kept
+  EXPECT_TRUE(losses.empty());
+}
+
+class ShortLived : public Pool {
+ protected:
+  static constexpr std::size_t kAttempts = 5;
+  ShortLived() : Pool(few()) {}
+  static HostPoolConfig few() {
+    HostPoolConfig out = config(1, 1);
+    out.attempts_per_host = kAttempts;
+    return out;
+  }
+};
+
+TEST_F(ShortLived, AHostIsReplacedWhenItHasHadItsShareOfAttempts) {
+  std::map<std::string, int> attempts;  // by process
+  for (int i = 0; i < 23; ++i) ++attempts[unpacked(answer(run(0, "pid")))];
+  EXPECT_EQ(attempts.size(), 5u);
+  EXPECT_EQ(pool.started(), 5u);
+  for (const auto& [pid, count] : attempts) EXPECT_LE(count, 5) << pid;
+  EXPECT_TRUE(answers[5].spent);
+  EXPECT_FALSE(answers[6].spent);
+  EXPECT_TRUE(losses.empty());
+  EXPECT_TRUE(until([&] { return pool.size() == 1; })) << "those that were replaced are gone";
+}
+
+TEST_F(ShortLived, WhatItWasGivenBeyondThatIsRunAllTheSame) {
+  const std::uint64_t first = run_many(0, std::vector<std::string>(12, "pid"));
+  answer(first + 11);
+  ASSERT_EQ(order.size(), 12u);
+  const std::uint64_t next = run(0, "pid");
+  EXPECT_NE(unpacked(answer(next)), unpacked(answers[first])) << "a new one";
+  for (std::uint64_t i = first; i <= next; ++i) EXPECT_EQ(answers[i].outcome, Outcome::Success);
   EXPECT_TRUE(losses.empty());
 }
 
