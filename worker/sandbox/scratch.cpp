@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,6 +36,27 @@ DIR* open_directory(int within, const char* name) {
   return directory;
 }
 
+// A name that nobody can have taken beforehand.
+std::string unheard_of_name() {
+  std::array<unsigned char, 16> chance{};
+  if (getrandom(chance.data(), chance.size(), 0) != static_cast<ssize_t>(chance.size())) return {};
+  std::string name = ".moved-";
+  for (const unsigned char byte : chance) {
+    name += static_cast<char>('a' + (byte >> 4));
+    name += static_cast<char>('a' + (byte & 15));
+  }
+  return name;
+}
+
+// Moves a directory to `top`, whatever it is called there.
+bool move_up(int within, const char* name, int top) {
+  const std::string there = unheard_of_name();
+  if (there.empty()) return false;
+  if (renameat(within, name, top, there.c_str()) == 0) return true;
+  // Who moves a directory elsewhere changes it: it must not be locked.
+  return errno == EACCES && fchmodat(within, name, 0700, 0) == 0 && renameat(within, name, top, there.c_str()) == 0;
+}
+
 // A tree may be deeper than there are descriptors, or than a stack is for recursion: beyond this depth a directory is
 // moved up to the top, where it is shallow again.
 constexpr std::size_t kDepthMax = 64;
@@ -62,7 +84,6 @@ bool clear_directory(const std::string& path) {
   if (top == nullptr) return errno == ENOENT;
   bool all = true;
   std::vector<Level> levels{{top, {}}};
-  unsigned moved = 0;
   bool again = false;
   while (!levels.empty()) {
     DIR* directory = levels.back().directory;
@@ -88,11 +109,9 @@ bool clear_directory(const std::string& path) {
       continue;
     }
     if (levels.size() >= kDepthMax) {
-      const std::string name = ".moved-" + std::to_string(++moved);
-      if (renameat(within, entry->d_name, dirfd(top), name.c_str()) == 0) {
-        again = true;
-        continue;
-      }
+      // Never deeper: there would be no end to it, and to the descriptors it takes.
+      move_up(within, entry->d_name, dirfd(top)) ? again = true : all = false;
+      continue;
     }
     const std::string name = entry->d_name;
     if (DIR* below = open_directory(within, name.c_str())) {
