@@ -101,6 +101,9 @@ BOMBS = {
     "forks_return": ("success", ""),
     f"output:{OUTPUT_MIB}": ("success", ""),
     "files": ("success", ""),
+    "deep": ("success", ""),
+    "locked": ("success", ""),
+    "names": ("success", ""),
     "garbage": ("failed", "the handler's result claims"),
 }
 

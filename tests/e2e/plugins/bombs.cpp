@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -111,6 +112,38 @@ void litter() {
   }
 }
 
+// A chain of directories, each of this mode in the end.
+void dig(const std::string& name, int levels, mode_t mode) {
+  int at = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  std::string next = name;
+  for (int i = 0; i < levels && at >= 0; ++i) {
+    mkdirat(at, next.c_str(), 0700);
+    const int below = openat(at, next.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (i > 0) fchmod(at, mode);
+    close(at);
+    at = below;
+    next = "d";
+  }
+  if (at < 0) return;
+  fchmod(at, mode);
+  close(at);
+}
+
+// Names that a removal may want for itself, and links that lead out of the directory.
+void take_names() {
+  for (int i = 0; i < 5; ++i) dig("deep-" + std::to_string(i), 300, 0);
+  for (int i = 1; i <= 1'500; ++i) {
+    const std::string taken = ".moved-" + std::to_string(i);
+    if (i % 2 == 0) {
+      if (symlink("..", taken.c_str()) != 0) return;
+    } else {
+      mkdir(taken.c_str(), 0700);
+      mkdir((taken + "/kept").c_str(), 0);
+    }
+  }
+  for (int i = 5; i < 10; ++i) dig("deep-" + std::to_string(i), 300, 0);
+}
+
 int explode(const std::string& how, const rc_context* context) {
   if (how == "segfault") raise(SIGSEGV);
   if (how == "abort") std::abort();
@@ -133,6 +166,9 @@ int explode(const std::string& how, const rc_context* context) {
   if (how == "forks_return" && fork() == 0) fork_for_ever();
   if (how.starts_with("output:")) print(std::strtoull(how.c_str() + 7, nullptr, 10) << 20);
   if (how == "files") litter();
+  if (how == "deep") dig("deep", 3'000, 0700);
+  if (how == "locked") dig("locked", 1'500, 0);
+  if (how == "names") take_names();
   if (how == "garbage") {
     const std::uint8_t bytes[] = {0x92, 0x01};
     context->result(context, bytes, sizeof bytes);
