@@ -58,6 +58,7 @@ bin=$top/build/release/bin
 
 say "3. A cluster: main and two workers on 127.0.0.1"
 mkdir "$work/files"
+touch "$work/main.out" "$work/files.log" # looked into before those that write them have begun
 echo "Hello from a file" >"$work/files/hello.txt"
 python3 -u -m http.server 0 --bind 127.0.0.1 --directory "$work/files" >"$work/files.log" 2>&1 &
 server=($!)

@@ -252,7 +252,7 @@ Status Scheduler::remove_device(DeviceIndex place, Now now, Effects& out) {
   Device& device = devices_[place];
   const std::string& name = device.capabilities.device_id;
   if (device.connected) {
-    return Error{ErrorCode::Conflict, "device " + name + " is connected; stop its worker first, or drain it"};
+    return Error{ErrorCode::Conflict, "device " + name + " is connected; stop its worker first"};
   }
   give_up_all(place, Lost::WithDevice, now, out);
   out.removed.push_back(place);

@@ -171,6 +171,23 @@ def test_a_bomb_costs_its_attempt_and_no_more(
     eventually(nothing_is_left, "only hosts are left, and their scratch directories are empty")
 
 
+def test_threads_that_an_attempt_leaves_do_not_fail_the_next(bombed: tuple[Cluster, Worker]) -> None:
+    """Their stacks are most of what a host may have, untouched as they are: two of these do not fit into one."""
+    cluster, _ = bombed
+    for _ in range(4):
+        result = cluster.run("bomb", "threads:30", max_retries=0)
+        assert result.success, result.error_message
+
+
+def test_a_death_is_told_with_what_the_attempt_itself_printed(bombed: tuple[Cluster, Worker]) -> None:
+    cluster, _ = bombed
+    for _ in range(2 * 3):  # each of the hosts that may be warm
+        assert cluster.run("bomb", "print").success
+    died = cluster.run("bomb", "abort", max_retries=0)
+    assert not died.success
+    assert "what another attempt printed" not in (died.error_traceback or "")
+
+
 def test_a_constructor_that_crashes_costs_its_attempt(bombed: tuple[Cluster, Worker]) -> None:
     cluster, worker = bombed
     for _ in range(TIMES):

@@ -30,6 +30,7 @@ std::string describe_use(std::uint64_t peak_bytes, const cgroup::Use& group);
 class OutputTail {
  public:
   void add(std::string_view bytes);
+  void clear() { kept_.clear(); }
   // Whole lines where that is possible, as UTF-8.
   std::string text() const;
 

@@ -19,6 +19,7 @@ namespace retire::host {
 namespace {
 
 constexpr std::size_t kReadBytes = std::size_t{64} << 10;
+constexpr std::size_t kOutputBefore = 1 << 20;  // more than a pipe holds
 // One result at its largest, with its error and its log in msgpack.
 constexpr std::size_t kRecordMax = kResultBytesMax + 2 * kLogBytesMax + kLogLinesMax * 16 + kTracebackBytesMax +
                                    kErrorMessageBytesMax + kCheckpointBytesMax + 4096;
@@ -86,8 +87,15 @@ void HostProcess::begin_runs(std::string_view handler, std::size_t count) {
   append(out_, std::uint32_t{0});
   append(out_, RunsHeader{static_cast<std::uint32_t>(count), static_cast<std::uint32_t>(handler.size())});
   out_ += handler;
+  if (unanswered_.size() == 0) {
+    given_since_ns_ = monotonic_ns();
+    // What those before have printed is nobody else's business. Not what the plugin printed when it was loaded.
+    if (handed_ > 0) {
+      read_output(kOutputBefore);
+      tail_.clear();
+    }
+  }
   handed_ += count;
-  if (unanswered_.size() == 0) given_since_ns_ = monotonic_ns();
 }
 
 void HostProcess::add_run(const RunRequest& run) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 #include "worker/sandbox/processes.hpp"
@@ -12,19 +13,20 @@
 namespace retire::host {
 namespace {
 
-// Beyond these a host is replaced when it is idle. Pools of threads and a few files are fine; bombs are not.
-constexpr nlink_t kThreadsMax = 64;
+// Beyond these a host is replaced when it is idle. Pools of threads and a few files are fine; bombs are not. Of threads
+// and memory at most a part of what the host may have, or the next attempt would fail for what this one has left.
+constexpr std::uint64_t kThreadsMax = 64;
 constexpr int kDescriptorMax = 256;
 constexpr std::int64_t kGrowthEveryNs = 100'000'000;
 
-std::uint64_t resident_bytes() {
+// What RLIMIT_DATA counts: stacks of threads too, touched or not.
+std::uint64_t data_bytes() {
   std::FILE* file = std::fopen("/proc/self/statm", "re");
   if (file == nullptr) return 0;
-  unsigned long total = 0;
-  unsigned long resident = 0;
-  const int read = std::fscanf(file, "%lu %lu", &total, &resident);
+  unsigned long data = 0;  // after: total, resident, shared, code, library
+  const int read = std::fscanf(file, "%*u %*u %*u %*u %*u %lu", &data);
   std::fclose(file);
-  return read == 2 ? std::uint64_t{resident} * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+  return read == 1 ? std::uint64_t{data} * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
 sandbox::Belonging belonging(const sandbox::Policy& policy) {
@@ -68,11 +70,13 @@ void Leftovers::look(bool at_growth, std::int64_t now_ns) {
 
 bool Leftovers::has_grown() const {
   struct stat tasks {};
-  if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > kThreadsMax + 2) return true;
+  std::uint64_t threads_max = kThreadsMax;
+  if (policy_.limits.processes > 0) threads_max = std::min(threads_max, policy_.limits.processes / 2);
+  if (stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink > threads_max + 2) return true;
   const int lowest_free = dup(STDIN_FILENO);
   if (lowest_free < 0 || lowest_free > kDescriptorMax) return true;
   close(lowest_free);
-  return policy_.limits.memory_bytes > 0 && resident_bytes() > policy_.limits.memory_bytes / 4 * 3;
+  return policy_.limits.memory_bytes > 0 && data_bytes() > policy_.limits.memory_bytes / 4 * 3;
 }
 
 }  // namespace retire::host

@@ -38,8 +38,9 @@ class Leftovers {
  private:
   // Starting a process takes longer than this, and so does any call that makes a file.
   static constexpr std::uint64_t kRunsLongNs = 20'000;
-  // Long enough to have made many threads; of shorter ones, growth shows after some of them.
-  static constexpr std::uint64_t kGrowsNs = 1'000'000;
+  // Long enough to have made many threads, of which each takes some 10 us; of shorter ones, growth shows after some of
+  // them.
+  static constexpr std::uint64_t kGrowsNs = 100'000;
 
   void look(bool at_growth, std::int64_t now_ns);
   bool has_grown() const;

@@ -87,6 +87,11 @@ void start_threads() {
   }
 }
 
+// That never end; no fewer than `count`.
+void leave_threads(int count) {
+  for (int i = 0; i < count; ++i) std::thread([] { stay(); }).detach();
+}
+
 void open_descriptors() {
   while (open("/dev/null", O_RDONLY) >= 0) {
   }
@@ -161,6 +166,9 @@ int explode(const std::string& how, const rc_context* context) {
   if (how == "memory_together") fill_memory_together();
   if (how == "memory_shared") fill_shared_memory();
   if (how == "threads") start_threads();
+  if (how.starts_with("threads:")) leave_threads(std::atoi(how.c_str() + 8));
+  if (how == "print") std::puts("what another attempt printed");
+  if (how == "print") std::fflush(stdout);
   if (how == "descriptors") open_descriptors();
   if (how == "forks") fork_for_ever();
   if (how == "forks_return" && fork() == 0) fork_for_ever();
