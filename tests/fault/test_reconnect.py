@@ -6,7 +6,9 @@ import json
 import resource
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -17,12 +19,15 @@ from counts import count
 from harness.cluster import Cluster, Main
 from harness.waiting import eventually
 from many_workers import DESCRIPTORS_PER_PEER, TASK_TYPE
+from retire_cluster.tasks import Task
 
 COUNT = count("RECONNECTING_WORKERS", 1000)
 BACK_WITHIN_SECONDS = 60.0
 OFFLINE_SECONDS = 3.0
 FLAGS = ("--heartbeat-interval", "1", "--offline-after", str(OFFLINE_SECONDS), "--lease", "60")
 FLAGS = (*FLAGS, "--disk-reserve", "0")
+SUBMIT_SECONDS = 0.02  # between two submissions of the honest client
+UNANSWERED_SECONDS = 60.0
 BACK_OFF_FIRST_SECONDS, BACK_OFF_MAX_SECONDS = 0.1, 5.0  # docs/protocol.md
 
 
@@ -79,6 +84,53 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.close()
 
 
+class SteadyClient:
+    """Submits one task after the other at a steady pace, in a thread of its own; nobody runs them.
+
+    A latency is counted from when the submission was to begin, so that one which is held up shows in those behind it,
+    too; beside it stands how long the call itself took.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._client = cluster.new_client()
+        self._stop = threading.Event()
+        self.answers: list[tuple[float, float, float]] = []  # when it was to begin, latency, of the call; seconds
+        self.ids: list[str] = []
+        self._thread = ThreadPoolExecutor(1)
+        self._ended = self._thread.submit(self._run)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            begin = time.monotonic()
+            self.ids.append(self._client.submit_task(Task("nobody_has_this", len(self.ids))))
+            end = time.monotonic()
+            assert end - begin < UNANSWERED_SECONDS, f"submission {len(self.ids)} took {end - begin:.0f} s"
+            self.answers.append((due, end - due, end - begin))
+            due += SUBMIT_SECONDS
+
+    def submitted_after(self, when: float) -> bool:
+        if self._ended.done():
+            self._ended.result()  # tells why
+        return bool(self.answers) and self.answers[-1][0] > when
+
+    def stop(self) -> None:
+        """Fails if a submission was not answered."""
+        self._stop.set()
+        self._ended.result()
+        self._thread.shutdown()
+
+    def print_latencies(self, what: str, begin: float, end: float) -> None:
+        """Of those that were to begin between the two."""
+        found = [(latency, call) for due, latency, call in self.answers if begin <= due < end]
+        latencies, calls = (sorted(column) for column in zip(*found))
+        p50, p99 = (latencies[min(len(latencies) - 1, int(len(latencies) * part))] for part in (0.5, 0.99))
+        print(
+            f"{what}: submissions={len(found)} p50_ms={p50 * 1e3:.1f} p99_ms={p99 * 1e3:.1f} "
+            f"longest_ms={latencies[-1] * 1e3:.1f} longest_call_ms={calls[-1] * 1e3:.1f}"
+        )
+
+
 def scheduler_stats(cluster: Cluster) -> dict[str, int]:
     return cluster.client.get_cluster_statistics()["scheduler_stats"]
 
@@ -87,8 +139,9 @@ def online(cluster: Cluster) -> int:
     return cluster.client.get_cluster_statistics()["cluster_stats"]["online_devices"]
 
 
-def restart(cluster: Cluster, crowd: Crowd, away_seconds: float) -> float:
+def restart(cluster: Cluster, crowd: Crowd, steady: SteadyClient, away_seconds: float) -> float:
     """kill -9, and a new main after a while. How long it took until all were back, from when it listened."""
+    killed = time.monotonic()
     joins = crowd.ask("report")["joins"]
     cluster.main.kill()
     sleep_until(time.monotonic() + away_seconds)
@@ -103,6 +156,10 @@ def restart(cluster: Cluster, crowd: Crowd, away_seconds: float) -> float:
     eventually(back, f"all {COUNT} workers are back", BACK_WITHIN_SECONDS)
     took = time.monotonic() - begin
     eventually(lambda: online(cluster) == COUNT, f"main counts all {COUNT}", BACK_WITHIN_SECONDS)
+    counted = time.monotonic()
+    eventually(lambda: steady.submitted_after(counted), "submissions have caught up", BACK_WITHIN_SECONDS)
+    steady.print_latencies("submissions that main was away for", killed, begin)
+    steady.print_latencies("submissions from when it listened until all were back", begin, counted)
     return took
 
 
@@ -134,10 +191,15 @@ def test_all_are_back_in_time_and_nothing_they_hold_is_repeated(
         "main knows that they run",
     )
 
-    at_once = restart(cluster, crowd, 0)
+    steady = SteadyClient(cluster)
+    eventually(lambda: steady.submitted_after(0), "the honest client submits")
+    at_once = restart(cluster, crowd, steady, 0)
     assert scheduler_stats(cluster)["leases_expired"] == 0
     back_offs = len(crowd.ask("report")["back_offs"])
-    late = restart(cluster, crowd, 2 * OFFLINE_SECONDS)  # everybody has given up the connection
+    late = restart(cluster, crowd, steady, 2 * OFFLINE_SECONDS)  # everybody has given up the connection
+    steady.stop()
+    waiting = cluster.client.get_cluster_statistics()["queue_stats"]["by_status"]["queued"]
+    assert waiting == len(set(steady.ids)), "what was acknowledged is there, and once"
     report = crowd.ask("report")
     print(f"workers={COUNT} back after {at_once:.1f} s; main away for {2 * OFFLINE_SECONDS:g} s: {late:.1f} s")
     check_back_offs(report["back_offs"][back_offs:])
