@@ -19,6 +19,7 @@ sys.path.insert(0, str(HERE.parents[1] / "python" / "src"))
 from harness import process  # noqa: E402
 from harness.cluster import Cluster  # noqa: E402
 from harness.endings import nothing_is_left, pytest_runtest_makereport  # noqa: E402, F401
+from harness.plain_user import PlainUser  # noqa: E402
 from harness.plugins import Workshop  # noqa: E402
 from harness.process import Ran  # noqa: E402
 
@@ -55,6 +56,13 @@ def own_cluster(tmp_path: Path) -> Iterator[Callable[..., Cluster]]:
     yield make
     for cluster in made:
         cluster.close()
+
+
+@pytest.fixture(scope="module")
+def plain_user() -> Iterator[PlainUser]:
+    with tempfile.TemporaryDirectory(prefix="plain-user-") as home:
+        os.chmod(home, 0o755)
+        yield PlainUser(Path(home))
 
 
 @pytest.fixture

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import re
 import socket
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, NamedTuple
 
 import pytest
 
 from harness.cluster import Cluster, Worker
+from harness.plain_user import PlainUser
 from harness.plugins import Workshop
 from harness.process import run
 from harness.programs import ROOT, bin_dir, program
@@ -112,39 +114,60 @@ def level_flags(level: str) -> list[str]:
     return ["--sandbox", level, "--handler-memory-gb", str(300 / 1024), "--handler-processes", "64"]
 
 
-def start_at(level: str, cluster: Cluster, *arguments: Any, **more: Any) -> Worker:
-    """A worker at this level; skips, with its own reason, where the machine lacks what `strict` needs."""
+LEVELS = ("basic", "strict")
+# Whom the worker runs as.
+WAYS = [(level, who) for who in ("root", "plain") for level in LEVELS]
+
+
+class Locked(NamedTuple):
+    """A worker that locks handlers in, and the plugins that it has."""
+
+    level: str
+    who: str
+    cluster: Cluster
+    worker: Worker
+    plugins: Path
+
+
+def start_locked(name: str, request: Any, slots: int = 1) -> Locked:
+    """Of the level and user that the fixture's parameter says; skips, with the worker's own reason, where the
+    machine lacks what `strict` needs."""
+    level, who = request.param
+    if who == "root" and os.geteuid() != 0:
+        pytest.skip("skipped: a worker that is root needs root")
+    cluster = request.getfixturevalue("clusters")(f"{name}-{level}-{who}")
     try:
-        return cluster.worker(*arguments, **more)
+        if who == "root":
+            plugins = request.getfixturevalue("plugins")
+            worker = cluster.worker(name, *level_flags(level), "--plugin-dir", str(plugins), slots=slots)
+        else:
+            user = request.getfixturevalue("plain_user")
+            plugins, name = user.plugins, f"{name}-{level}"
+            flags = (*level_flags(level), "--plugin-dir", str(plugins))
+            worker = user.worker(cluster, name, *flags, slots=slots)
     except AssertionError as error:
         lacks = re.search(r"--sandbox strict cannot be had here: .*", str(error))
         if level == "strict" and lacks:
             pytest.skip(f"skipped: {lacks.group(0)}")
         raise
+    return Locked(level, who, cluster, worker, plugins)
 
 
-@pytest.fixture(scope="module", params=["basic", "strict"])
-def bombed(request: Any, clusters: Callable[..., Cluster], plugins: Path) -> Iterator[tuple[Cluster, Worker]]:
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
+def bombed(request: Any) -> Iterator[Locked]:
     if os.geteuid() != 0:
-        pytest.skip(
-            "skipped: a fork bomb is only tried where each host has a user of its own, which needs root"
-        )
-    cluster = clusters(f"bombs-{request.param}")
-    worker = start_at(
-        request.param, cluster, "bombed", *level_flags(request.param), "--plugin-dir", str(plugins), slots=2
-    )
-    yield cluster, worker
-    root = scratch_root(worker)
-    cluster.remove(worker)
+        pytest.skip("skipped: a fork bomb is only tried as a user that has nothing else, which needs root")
+    made = start_locked("bombed", request, slots=2)
+    yield made
+    root = scratch_root(made.worker)
+    made.cluster.remove(made.worker)
     assert not root.exists(), "no file is left"
-    assert not running(plugins / "bombs.so"), "no process is left"
+    assert not running(made.plugins / "bombs.so"), "no process is left"
 
 
 @pytest.mark.parametrize("how", BOMBS)
-def test_a_bomb_costs_its_attempt_and_no_more(
-    bombed: tuple[Cluster, Worker], plugins: Path, how: str
-) -> None:
-    cluster, worker = bombed
+def test_a_bomb_costs_its_attempt_and_no_more(bombed: Locked, how: str) -> None:
+    _, _, cluster, worker, plugins = bombed
     status, message = BOMBS[how]
     others = [cluster.submit("echo", n) for n in range(20)]
     # An attempt that is to be killed has no need to last; any other may take as long as a busy machine makes
@@ -171,16 +194,16 @@ def test_a_bomb_costs_its_attempt_and_no_more(
     eventually(nothing_is_left, "only hosts are left, and their scratch directories are empty")
 
 
-def test_threads_that_an_attempt_leaves_do_not_fail_the_next(bombed: tuple[Cluster, Worker]) -> None:
+def test_threads_that_an_attempt_leaves_do_not_fail_the_next(bombed: Locked) -> None:
     """Their stacks are most of what a host may have, untouched as they are: two of these do not fit into one."""
-    cluster, _ = bombed
+    cluster = bombed.cluster
     for _ in range(4):
         result = cluster.run("bomb", "threads:30", max_retries=0)
         assert result.success, result.error_message
 
 
-def test_a_death_is_told_with_what_the_attempt_itself_printed(bombed: tuple[Cluster, Worker]) -> None:
-    cluster, _ = bombed
+def test_a_death_is_told_with_what_the_attempt_itself_printed(bombed: Locked) -> None:
+    cluster = bombed.cluster
     for _ in range(2 * 3):  # each of the hosts that may be warm
         assert cluster.run("bomb", "print").success
     died = cluster.run("bomb", "abort", max_retries=0)
@@ -188,8 +211,8 @@ def test_a_death_is_told_with_what_the_attempt_itself_printed(bombed: tuple[Clus
     assert "what another attempt printed" not in (died.error_traceback or "")
 
 
-def test_a_constructor_that_crashes_costs_its_attempt(bombed: tuple[Cluster, Worker]) -> None:
-    cluster, worker = bombed
+def test_a_constructor_that_crashes_costs_its_attempt(bombed: Locked) -> None:
+    _, _, cluster, worker, _ = bombed
     for _ in range(TIMES):
         result = cluster.run("dies_at_start", None, max_retries=0)
         assert (result.status.value, "SIGSEGV" in result.error_message) == ("failed", True), (
@@ -199,9 +222,8 @@ def test_a_constructor_that_crashes_costs_its_attempt(bombed: tuple[Cluster, Wor
     assert worker.alive
 
 
-def test_at_strict_who_has_not_asked_starts_no_process(bombed: tuple[Cluster, Worker], plugins: Path) -> None:
-    cluster, worker = bombed
-    strict = cluster.client.get_device_capabilities(worker.device_id)["isolation"] == "strict"
+def test_at_strict_who_has_not_asked_starts_no_process(bombed: Locked) -> None:
+    level, _, cluster, _, plugins = bombed
     task = cluster.submit("quiet_bomb", "forks", max_retries=0, timeout_seconds=1)
     most = 0
 
@@ -212,18 +234,22 @@ def test_at_strict_who_has_not_asked_starts_no_process(bombed: tuple[Cluster, Wo
 
     eventually(over, "the bomb has been ended")
     # A host and its supervisors, or what it forked too.
-    assert 0 < most <= 3 if strict else most > 3
+    assert 0 < most <= 3 if level == "strict" else most > 3
     for how in ("threads", "forks_return", "daemon"):
         assert cluster.run("quiet_bomb", how, max_retries=0).status.value == "success"
 
 
+@pytest.mark.parametrize("who", ["root", "plain"])
 @ROOT_ONLY
 def test_what_ran_ends_with_a_worker_that_is_killed(
-    own_cluster: Callable[..., Cluster], plugins: Path
+    own_cluster: Callable[..., Cluster], plugins: Path, plain_user: PlainUser, who: str
 ) -> None:
     cluster = own_cluster()
+    if who == "plain":
+        plugins = plain_user.plugins
     before = running(plugins / "bombs.so")  # of the tests above
-    worker = cluster.worker("killed", *level_flags("basic"), "--plugin-dir", str(plugins))
+    start = cluster.worker if who == "root" else functools.partial(plain_user.worker, cluster)
+    worker = start("killed", *level_flags("basic"), "--plugin-dir", str(plugins))
     task = cluster.submit("bomb", "forks", max_retries=0, timeout_seconds=600)
     cluster.until(task, "running")
     eventually(lambda: len(running(plugins / "bombs.so") - before) > 10, "it forks")
@@ -235,8 +261,6 @@ def test_what_ran_ends_with_a_worker_that_is_killed(
 
 # ---------------------------------------------------------------- ways out
 
-LEVELS = ("basic", "strict")
-
 
 def table() -> dict[str, dict[str, str]]:
     """What docs/sandbox.md says of each way out, by level."""
@@ -246,24 +270,24 @@ def table() -> dict[str, dict[str, str]]:
     return {name: dict(zip(LEVELS, verdicts)) for name, *verdicts in rows}
 
 
-@pytest.fixture(scope="module", params=LEVELS)
-def tried(
-    request: Any, clusters: Callable[..., Cluster], plugins: Path, home: Path
-) -> Iterator[tuple[str, dict[str, str], str]]:
-    """The level, what came of each way out, and the worker's log."""
-    cluster = clusters(f"escapes-{request.param}")
-    worker = start_at(
-        request.param, cluster, "locked", *level_flags(request.param), "--plugin-dir", str(plugins)
-    )
+def data_dir(worker: Worker) -> Path:
+    named = [flag.split("=")[1] for flag in worker.arguments if flag.startswith("--data-dir=")]
+    return Path(named[0]) if named else worker.home / "data"
+
+
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
+def tried(request: Any) -> tuple[Locked, dict[str, str]]:
+    """What came of each way out."""
+    made = start_locked("locked", request)
+    level, who, cluster, worker, plugins = made
     with socket.socket(socket.AF_UNIX) as abstract, socket.socket() as listening:
-        name = f"retire-cluster-test-{os.getpid()}-{request.param}"
+        name = f"retire-cluster-test-{os.getpid()}-{level}-{who}"
         abstract.bind("\0" + name)
         abstract.listen()
         listening.bind(("127.0.0.1", 0))
         listening.listen()
-        (data,) = [file for file in worker.home.rglob("device_id*") if file.is_file()] or [
-            next(file for file in worker.home.rglob("*") if file.is_file())
-        ]
+        data = data_dir(worker) / "worker.lock"
+        assert data.is_file()
         payload = {
             "agent": worker.pid,
             "data": str(data),
@@ -273,7 +297,7 @@ def tried(
         }
         result = cluster.run("escape", payload, max_retries=0)
         assert result.status.value == "success", result.error_message
-        yield request.param, result.result_data, worker.stderr
+        return made, result.result_data
 
 
 # The kernel's answer where a rule of ours refuses. Not found and not reachable count where things are out of
@@ -285,36 +309,54 @@ PLACES = {
     "open_kernel_log": "/dev/kmsg",
     "open_sysrq": "/proc/sysrq-trigger",
 }
-NEEDS_LANDLOCK_6 = {"basic": {"abstract_socket"}, "strict": set()}
-NEEDS_LANDLOCK = {
-    "basic": {"list_root", "escape_oom_killer", "abstract_socket"},
-    "strict": {"list_root", "escape_oom_killer"},
+NEEDS_LANDLOCK = {"list_root", "escape_oom_killer"}
+# Where handlers and the worker are the same user; at strict too, its files can be read without.
+PLAIN_NEEDS_LANDLOCK = {
+    "basic": {"open_agent_memory", "read_agent_environment", "read_worker_data", "write_worker_data"},
+    "strict": {"read_worker_data"},
 }
+NEEDS_LANDLOCK_6 = {"root": {"abstract_socket"}, "plain": {"abstract_socket", "signal_agent"}}
+# Where a worker that is not root has another answer than the table: by level.
+PLAIN_OPEN = {"basic": {"chmod_worker_data"}, "strict": set()}
 
 
 @pytest.mark.parametrize("name", sorted(table()))
-def test_a_way_out_is_as_documented(tried: tuple[str, dict[str, str], str], name: str) -> None:
-    level, outcomes, log = tried
+def test_a_way_out_is_as_documented(tried: tuple[Locked, dict[str, str]], name: str) -> None:
+    (level, who, _, worker, _), outcomes = tried
     documented = table()[name][level]
-    lacking = re.search(r"sandbox lacks landlock: (.*)", log)
-    if lacking and name in NEEDS_LANDLOCK[level]:
+    lacking = re.search(r"sandbox lacks landlock: (.*)", worker.stderr)
+    newest = NEEDS_LANDLOCK_6[who] if level == "basic" else set()
+    if lacking and name in NEEDS_LANDLOCK | newest | (
+        PLAIN_NEEDS_LANDLOCK[level] if who == "plain" else set()
+    ):
         pytest.skip(f"skipped: {lacking[1]}")
-    if name in NEEDS_LANDLOCK_6[level] and landlock_version() < 6:
+    if name in newest and landlock_version() < 6:
         pytest.skip(f"skipped: that needs Landlock 6, and this kernel has {landlock_version()}")
     if level == "basic" and name in PLACES and not Path(PLACES[name]).exists():
         pytest.skip(f"skipped: this machine has no {PLACES[name]}")
+    if who == "plain" and name in PLAIN_OPEN[level]:
+        documented = "open"
     verdict, _, error = outcomes[name].partition(": ")
     assert verdict == documented, outcomes[name]
     if verdict == "refused":
-        assert error in REFUSALS | (OUT_OF_SIGHT if level == "strict" else set()), outcomes[name]
+        allowed = REFUSALS | (OUT_OF_SIGHT if level == "strict" else set())
+        if (level, who) == ("strict", "plain") and name in ("become_root", "become_group_root"):
+            allowed = {"EINVAL"}  # its user namespace has no root
+        assert error in allowed, outcomes[name]
 
 
-def test_every_way_out_is_documented(tried: tuple[str, dict[str, str], str]) -> None:
-    level, outcomes, _ = tried
+def test_every_way_out_is_documented(tried: tuple[Locked, dict[str, str]]) -> None:
+    (level, *_), outcomes = tried
     documented = table()
     assert set(outcomes) == set(documented)
     assert len(documented) >= 25
     assert sum(row[level] == "refused" for row in documented.values()) >= 25
+
+
+def test_what_is_open_to_a_plain_user_alone_is_named(plugins: Path) -> None:
+    text = (ROOT / "docs" / "sandbox.md").read_text().split("<!-- plain: begin -->")[1]
+    said = set(re.findall(r"`(\w+)` is open at `(\w+)`", text.split("<!-- plain: end -->")[0]))
+    assert said == {(name, level) for level, names in PLAIN_OPEN.items() for name in names}
 
 
 # ---------------------------------------------------------------- flags
@@ -327,6 +369,7 @@ def test_every_way_out_is_documented(tried: tuple[str, dict[str, str], str]) -> 
         (["--run-as", "root"], ["--run-as root", "--sandbox off"]),
         (["--allow-path", "/nonexistent/place"], ["--allow-path", "/nonexistent/place"]),
         (["--allow-path", "/etc/passwd"], ["--allow-path", "not a directory"]),
+        (["--sandbox", "strict", "--allow-path", "/var/tmp"], ["--allow-path /var/tmp", "scratch directory"]),
     ],
 )
 @ROOT_ONLY

@@ -199,4 +199,12 @@ Status arrange_mounts(Policy& policy) {
   return ok_status();
 }
 
+std::string scratch_place_of(const std::string& path) {
+  for (const char* const at : kScratchAt) {
+    const std::string place(at);
+    if (path == place || path.starts_with(place + "/")) return place;
+  }
+  return {};
+}
+
 }  // namespace retire::sandbox

@@ -1,6 +1,8 @@
 // Level::Strict: a view of the machine in which a handler finds little and can change nothing.
 #pragma once
 
+#include <string>
+
 #include "common/base/result.hpp"
 #include "worker/sandbox/policy.hpp"
 
@@ -16,5 +18,9 @@ Status leave_namespaces(const Policy& policy);
 // stay where they are. Sets `policy.scratch` to where it is now. In a chroot too, whose root is no mount, if /proc is
 // mounted there. Errors: Io.
 Status arrange_mounts(Policy& policy);
+
+// The place of a scratch directory that `path` is or lies below; empty: none. There, nothing else can be kept: what an
+// attempt leaves in it is removed.
+std::string scratch_place_of(const std::string& path);
 
 }  // namespace retire::sandbox

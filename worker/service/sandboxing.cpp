@@ -11,6 +11,7 @@
 
 #include "worker/cgroup/place.hpp"
 #include "worker/host/sandbox_check.hpp"
+#include "worker/sandbox/namespaces.hpp"
 
 namespace retire::worker {
 namespace {
@@ -113,6 +114,11 @@ Result<Sandboxing> set_up_sandbox(const Options& options, const Capabilities& de
     const std::filesystem::path whole = std::filesystem::canonical(path, failed);
     if (failed) return wrong("--allow-path " + path + ": " + failed.message());
     if (!std::filesystem::is_directory(whole, failed)) return wrong("--allow-path " + path + ": not a directory");
+    if (const std::string place = sandbox::scratch_place_of(whole);
+        config.level == sandbox::Level::Strict && !place.empty()) {
+      return wrong("--allow-path " + path + ": " + place +
+                   " is the scratch directory of each handler at --sandbox strict; name a directory elsewhere");
+    }
     config.writable.push_back(whole);
   }
 

@@ -169,6 +169,7 @@ std::vector<std::pair<std::string, Attempt>> ways(const Target& at) {
       {"inherit_token", [] { return errno = EACCES, std::getenv("RETIRE_CLUSTER_TOKEN") != nullptr; }},
       {"read_worker_data", [=] { return opens(at.data, O_RDONLY); }},
       {"write_worker_data", [=] { return opens(at.data, O_WRONLY); }},
+      {"chmod_worker_data", [=] { return chmod(at.data.c_str(), 0600) == 0; }},
       {"write_plugin", [=] { return opens(at.plugin, O_WRONLY); }},
       {"add_plugin", [=] { return makes(plugins + "/added.so"); }},
       {"write_etc", [] { return makes("/etc/retire-cluster-escape"); }},
