@@ -7,9 +7,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string>
 
 #include "worker/cgroup/files.hpp"
 #include "worker/cgroup/member.hpp"
@@ -185,6 +189,29 @@ int watch_namespace(pid_t first) {
   }
 }
 
+// Also while it is on its way: we are told of its death when the thread that started us has ended, and it is our parent
+// until its last one has.
+bool is_gone(const std::string& agent) {
+  if (std::to_string(getppid()) != agent) return true;
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING, of include/linux/sched.h
+  std::ifstream file("/proc/" + agent + "/stat");
+  std::string text;
+  std::getline(file, text);
+  // "PID (name) state parent group session terminal foreground flags …", and the name may hold anything.
+  std::istringstream fields(text.substr(std::min(text.size(), text.rfind(')') + 1)));
+  std::string skipped;
+  unsigned flags = 0;
+  for (int i = 0; i < 6; ++i) fields >> skipped;
+  return !(fields >> flags) || (flags & kExiting) != 0;
+}
+
+void remove_scratch(const std::string& scratch, const std::string& agent) {
+  if (scratch.empty()) return;
+  sandbox::remove_directory(scratch);
+  // Nobody else will: the last of the hosts takes the directory above along.
+  if (is_gone(agent)) rmdir(scratch.substr(0, scratch.rfind('/')).c_str());
+}
+
 [[noreturn]] void be_first(sandbox::Policy policy, int report, const sigset_t& signals,
                            const std::function<int(const sandbox::Policy&)>& body) {
   // Its parent is outside and shows as 0.
@@ -206,7 +233,10 @@ void supervise(sandbox::Policy policy, int report, const std::string& parent,
   sigprocmask(SIG_BLOCK, &wanted, &before);
   signal(SIGPIPE, SIG_IGN);  // the agent that is told of the end may be gone, and the cleaning comes after that
   prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (std::to_string(getppid()) != parent) std::_Exit(kExitAlone);
+  if (std::to_string(getppid()) != parent) {
+    remove_scratch(policy.scratch, parent);
+    std::_Exit(kExitAlone);
+  }
   sandbox::adopt_orphans();
   if (policy.own_user) {  // of a supervisor that was killed
     sandbox::end_user(policy.user, policy.group);
@@ -231,13 +261,7 @@ void supervise(sandbox::Policy policy, int report, const std::string& parent,
     prctl(PR_SET_DUMPABLE, 0);
     start_and_watch(policy, report, before, body);
   }
-  if (!scratch.empty()) {
-    sandbox::remove_directory(scratch);
-    if (std::to_string(getppid()) !=
-        parent) {  // nobody else will: the last of the hosts takes the directory above along
-      rmdir(scratch.substr(0, scratch.rfind('/')).c_str());
-    }
-  }
+  remove_scratch(scratch, parent);
   std::_Exit(status);
 }
 
