@@ -202,7 +202,7 @@ bool is_gone(const std::string& agent) {
   std::string skipped;
   unsigned flags = 0;
   for (int i = 0; i < 6; ++i) fields >> skipped;
-  return !(fields >> flags) || (flags & kExiting) != 0;
+  return fields >> flags && (flags & kExiting) != 0;  // not to be read in a chroot, whose root lies on /proc: it lives
 }
 
 void remove_scratch(const std::string& scratch, const std::string& agent) {
